@@ -40,8 +40,8 @@ type (
 func (byMAC) Compare(a, b macOf) int   { return bytes.Compare(a.mac[:], b.mac[:]) }
 func (byAddr) Compare(a, b addrOf) int { return a.addr.Compare(b.addr) }
 
-// A claim is a name or number that a host, a network or a router has. A bridge name may be
-// claimed by several, see [validator.sameBridge].
+// A claim is a unique name or number of a host, a network or a router. Several routers may
+// claim the same bridge name, see [validator.sameBridge].
 type claim struct {
 	kind  claimKind
 	value string
@@ -74,7 +74,8 @@ const (
 	uplinkName // may be claimed by several hosts
 )
 
-// Compare orders claims by kind, value and by: a router claims a value once.
+// Compare orders claims by kind, value and by. A router has at most one claim with a given
+// kind and value.
 func (byClaim) Compare(a, b claim) int {
 	return cmp.Or(cmp.Compare(a.kind, b.kind), strings.Compare(a.value, b.value), strings.Compare(a.by, b.by))
 }
@@ -118,7 +119,7 @@ func networkClaims(n *Network) (out []claim) {
 	return out
 }
 
-// networkLinks returns what ofdvr makes for n, which has a VNI, in Open vSwitch, by name.
+// networkLinks returns the links of network n, by name. n has a VNI.
 func networkLinks(n *Network) map[string]link {
 	of := owner{KindNetwork, n.ID}
 	return map[string]link{n.FabricPort(): {fabricPortLink, of}, n.FabricPeer(): {peerLink, of}}
@@ -132,8 +133,8 @@ func vlanValue(vlan uint16) string { return string([]byte{byte(vlan >> 8), byte(
 
 func dpidValue(id ofproto.DPID) string { return id.String() }
 
-// routerClaims returns the claims of r. Ports of an external bridge are not claims: they must
-// only differ from each other.
+// routerClaims returns the claims of r. Ports of an external bridge are not claims, because
+// they must differ only from each other.
 func routerClaims(r *Router) []claim {
 	var out []claim
 	claims := func(kind claimKind, value string) {
@@ -157,7 +158,7 @@ func routerClaims(r *Router) []claim {
 	return out
 }
 
-// links returns what ofdvr makes for r in Open vSwitch, by name.
+// links returns the links of router r, by name.
 func links(r *Router) map[string]link {
 	if !r.Bridge.Managed {
 		return nil

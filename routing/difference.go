@@ -6,7 +6,8 @@ import (
 	"github.com/ofdvr/ofdvr/internal/sorted"
 )
 
-// A Piece is one object of an [Index], which must not be changed, or nothing.
+// A Piece is one object of an [Index]. At most one field is set. The object must not be
+// changed.
 type Piece struct {
 	Host    *Host
 	Network *Network
@@ -14,10 +15,11 @@ type Piece struct {
 	Port    *Port
 }
 
-// Difference returns the objects in which x and y differ, each as it is in x and
-// in y, in no order; nothing: it is not there. A port that is on another network is
-// returned twice, as gone and as new. It takes time for these objects only, if one
-// of the two was made from the other.
+// Difference returns the objects that differ between x and y, each as a pair: the object in x,
+// and the object in y. If an object is in one of them only, the other Piece of the pair is
+// zero. A port that moved to another network gives two pairs, one for its deletion and one for
+// its addition. The order is undefined. If one Index was made from the other, the time depends
+// only on the number of differences.
 func (x *Index) Difference(y *Index) iter.Seq2[Piece, Piece] {
 	return func(yield func(Piece, Piece) bool) {
 		for h, i := range sorted.Diff(x.hosts, y.hosts) {

@@ -18,10 +18,10 @@ type work struct {
 	freed, taken []claim
 }
 
-// An edit is the change of one network and of what is on it.
+// An edit is the change of one network and of the objects on it.
 type edit struct {
 	network *Network // new value; nil if unchanged
-	gone    bool     // deleted, and not put again
+	gone    bool     // deleted by the Change and not in its Put
 
 	leave, join []Port
 	out, in     []Leg

@@ -11,9 +11,9 @@ import (
 )
 
 // An Index is a [Model] in which objects are found by ID. It is immutable: a change makes
-// another Index, which shares equal parts with the first. To make an Index takes time
-// proportional to the Model; to check a change, to apply it and to recompile a router takes
-// time for what has changed and hardly any for the rest. The zero Index is empty.
+// another Index, which shares equal parts with the first. The time to make an Index is
+// proportional to the size of the Model. The time to check a change, to apply it and to
+// recompile a router depends almost only on the size of the change. The zero Index is empty.
 type Index struct {
 	hosts    sorted.Set[*Host, byHost]
 	networks sorted.Set[*Members, byNetwork]
@@ -26,7 +26,7 @@ type Index struct {
 // A home is the network of a port.
 type home struct{ port, network string }
 
-// A guest is a port with the host that it is expected on.
+// A guest is a port and the host on which it is expected.
 type guest struct{ host, port string }
 
 // A Leg is an interface of a router.
@@ -53,8 +53,8 @@ func (byGuest) Compare(a, b guest) int {
 	return cmp.Or(strings.Compare(a.host, b.host), strings.Compare(a.port, b.port))
 }
 
-// NewIndex returns the Index of m, which must be valid. Neither m nor what it refers to may be
-// changed afterwards.
+// NewIndex returns the Index of m, which must be valid. Afterwards m, and everything that it
+// refers to, must not be changed.
 func NewIndex(m *Model) *Index { return new(Index).With(Change{Put: *m}) }
 
 // Host returns the host called id, nil if it does not exist. It must not be changed.
@@ -69,7 +69,7 @@ func (x *Index) Hosts(from string) iter.Seq[*Host] { return x.hosts.From(&Host{I
 // NumHosts returns the number of hosts.
 func (x *Index) NumHosts() int { return x.hosts.Len() }
 
-// Guests returns the IDs of the ports that are expected on a host, sorted.
+// Guests returns the sorted IDs of the ports that are expected on a host.
 func (x *Index) Guests(host string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for g := range x.guests.From(guest{host: host}) {
@@ -80,8 +80,8 @@ func (x *Index) Guests(host string) iter.Seq[string] {
 	}
 }
 
-// Carried returns the networks that hosts may carry: those with a VNI, by VNI; and if hosts have
-// uplinks, those with a VLAN, by VLAN.
+// Carried returns the networks that hosts may carry. These are first the networks with a VNI,
+// sorted by VNI. If hosts have uplinks, the networks with a VLAN follow, sorted by VLAN.
 func (x *Index) Carried() iter.Seq[Network] {
 	return func(yield func(Network) bool) {
 		each := func(kind claimKind) bool {
@@ -164,7 +164,7 @@ func (x *Index) PortsOn(network, from string) iter.Seq[Port] {
 // Legs returns the interfaces that routers have on a network.
 func (x *Index) Legs(network string) []Leg { return x.Members(network).legs }
 
-// Model returns all objects, sorted by ID. What it refers to must not be changed.
+// Model returns all objects, sorted by ID. The objects must not be changed.
 func (x *Index) Model() *Model {
 	m := new(Model)
 	for h := range x.Hosts("") {
@@ -181,8 +181,8 @@ func (x *Index) Model() *Model {
 }
 
 // A Change changes a [Model] in one step. First the objects in Delete are deleted, if they
-// exist; then those in Put are added, or replace the objects of the same kind and ID. If Put
-// has an ID twice, the later object counts.
+// exist. Then the objects in Put are added, or replace the objects of the same kind and ID. If
+// Put has an ID twice, the later object counts.
 type Change struct {
 	Put    Model
 	Delete IDs
@@ -216,8 +216,8 @@ func (i *IDs) Add(kind Kind, id string) {
 	}
 }
 
-// With returns the Index after c. The resulting Model must be valid, see [Index.Check], and
-// what c refers to must not be changed afterwards.
+// With returns the Index after c. The resulting Model must be valid, see [Index.Check].
+// Afterwards the objects in c must not be changed.
 func (x *Index) With(c Change) *Index {
 	w := work{x: x, edits: make(map[string]*edit)}
 	w.hosts(c.Delete.Hosts, c.Put.Hosts)
@@ -273,9 +273,9 @@ func (x *Index) Touched(c Change) []string {
 	return out
 }
 
-// Differs returns the part of c, which [Index.Check] must have accepted, that changes
-// something: puts of objects that differ, and deletes of objects that exist and are not put,
-// each once.
+// Differs returns the part of c that changes something: puts of objects that differ, and
+// deletes of objects that exist and are not put. Each object occurs once. [Index.Check] must
+// have accepted c.
 func (x *Index) Differs(c Change) (d Change) {
 	put := make(map[owner]bool)
 	for i := range c.Put.Hosts {
@@ -325,7 +325,7 @@ func (x *Index) Differs(c Change) (d Change) {
 	return d
 }
 
-// Having returns the IDs in the parameter ids that exist.
+// Having returns the IDs in ids that exist in x.
 func (x *Index) Having(ids IDs) (out IDs) {
 	for _, id := range ids.Hosts {
 		if x.Host(id) != nil {

@@ -16,9 +16,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A change is refused if and only if the resulting model is invalid; otherwise it gives the
-// same index as indexing that model. The original index stays unchanged. The generator draws
-// from few names and addresses, so that conflicts are frequent.
+// Check refuses a change if and only if the resulting model is invalid. An accepted change
+// gives the same index as [routing.NewIndex] of the resulting model. The original index stays
+// unchanged. The generator draws from few names and addresses, so that conflicts are frequent.
 func TestCheckIsValidate(t *testing.T) {
 	accepted, refused := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -73,7 +73,7 @@ func touchedAll(t *rapid.T, x, y *routing.Index, c routing.Change) {
 	}
 }
 
-// difference returns the change that x and y differ by.
+// difference returns the change that turns x into y.
 func difference(x, y *routing.Index) (c routing.Change) {
 	for old, now := range x.Difference(y) {
 		switch {
@@ -189,7 +189,8 @@ func idsOf[T any](all []T, id func(T) string) []string {
 	return slices.Sorted(maps.Keys(ids))
 }
 
-// A network cannot be deleted while remaining objects are on it, and the error lists them.
+// A network cannot be deleted while objects are on it that are not deleted too. The error
+// lists these objects.
 func TestNetworkInUse(t *testing.T) {
 	x := routing.NewIndex(validModel())
 	err := x.Check(routing.Change{Delete: routing.IDs{Networks: []string{"blue"}}})
@@ -246,7 +247,8 @@ func TestIndexOrder(t *testing.T) {
 	}
 }
 
-// A host cannot be deleted while remaining ports are expected on it, and the error lists them.
+// A host cannot be deleted while ports are expected on it that are not deleted too. The error
+// lists these ports.
 func TestHostInUse(t *testing.T) {
 	x := routing.NewIndex(hostsModel())
 	err := x.Check(routing.Change{Delete: routing.IDs{Hosts: []string{"h1"}}})
@@ -271,8 +273,8 @@ func TestHostInUse(t *testing.T) {
 	}
 }
 
-// A change of a host affects the routers that have an interface on a network with a VNI, and no
-// others; so does a change of a port's host for the routers on the port's network.
+// A change of a host affects only the routers that have an interface on a network with a VNI.
+// A change of a port's host affects only the routers on the port's network.
 func TestHostsTouchRouters(t *testing.T) {
 	m := hostsModel()
 	m.Networks = append(m.Networks, routing.Network{ID: "red", MTU: 1500})

@@ -42,8 +42,8 @@ func (v *validator) checkDeleted(ids IDs) {
 	}
 }
 
-// An InUseError means that a network cannot be deleted because interfaces and ports that are
-// not deleted are on it, or a host because ports are expected on it.
+// An InUseError means that a network or a host cannot be deleted, because other objects still
+// refer to it: interfaces and ports on the network, or ports that are expected on the host.
 type InUseError struct {
 	Kind Kind
 	ID   string
@@ -67,8 +67,7 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("%v %q is in use by %s", e.Kind, e.ID, &b)
 }
 
-// A TakenError means that an object is in conflict with another one that has the same name,
-// number or address.
+// A TakenError means that another object already has the name, number or address of an object.
 type TakenError struct {
 	Kind Kind   // of the other object: a host, a network, a router or a port
 	ID   string // of the other object
@@ -77,8 +76,8 @@ type TakenError struct {
 
 func (e *TakenError) Error() string { return e.err.Error() }
 
-// taken records that key of the object at p is in conflict with by. An interface stands for
-// its router.
+// taken records an error for a key of the object at p: the object called by already has the
+// value. For an interface, by is its router.
 func (v *validator) taken(p path, key string, by owner, format string, args ...any) {
 	if by.kind == KindInterface {
 		if c, ok := v.claimed(interfaceID, by.id); ok {

@@ -19,8 +19,8 @@ type Members struct {
 
 type ports = sorted.Set[Port, byID]
 
-// Members returns the network called id with its members; if the network does not exist, an
-// empty one.
+// Members returns the network called id with its members. If the network does not exist, the
+// result is empty.
 func (x *Index) Members(id string) *Members {
 	key := &Members{Network: Network{ID: id}}
 	if n, ok := x.networks.Get(key); ok {
@@ -44,8 +44,9 @@ func (n *Members) Ports() iter.Seq[Port] { return n.ports.All() }
 // HasPairs reports whether a port that is up and bound has allowed address pairs.
 func (n *Members) HasPairs() bool { return n.pairs.Len() > 0 }
 
-// Changed returns the ports that differ between n and m, each as in n and as in m, sorted by
-// ID; nil means missing. It takes time for these only, if m was derived from n.
+// Changed returns the ports that differ between n and m as pairs, sorted by ID: the port in n
+// and the port in m. nil means that the port does not exist there. If m was derived from n,
+// the time depends only on the number of these ports.
 func (n *Members) Changed(m *Members) iter.Seq2[*Port, *Port] {
 	return func(yield func(*Port, *Port) bool) {
 		for p, q := range sorted.Diff(n.ports, m.ports) {

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// Meta is what people and other systems call an object, and what they note about
-// it. No flow depends on it. It is immutable. A nil *Meta has nothing; an object
-// without a name, a description and labels has a nil one.
+// Meta is the name, the description and the labels of an object. No flow depends on it. It is
+// immutable. If an object has none of the three, its *Meta is nil.
 type Meta struct {
 	Name        string // several objects may have the same
 	Description string
@@ -18,7 +17,7 @@ type Meta struct {
 // A Label is a key and a value by which objects are selected, see [Selector].
 type Label struct{ Key, Value string }
 
-// Limits of a valid [Meta]. Those of labels are Kubernetes'.
+// Limits of a valid [Meta]. Labels have the same limits as in Kubernetes.
 const (
 	MaxNameLen        = 255  // bytes
 	MaxDescriptionLen = 1024 // bytes
@@ -66,21 +65,19 @@ func (n *Network) Equal(o *Network) bool {
 		n.NoFastPath == o.NoFastPath && n.VNI == o.VNI && n.Broadcast == o.Broadcast && n.Meta.Equal(o.Meta)
 }
 
-// Name returns the network's name, or its ID if it has none. So do the methods of
-// other objects.
+// Name returns the network's name, or its ID if it has no name.
 func (n *Network) Name() string { return cmp.Or(n.Meta.name(), n.ID) }
 
-// Name returns the host's name, or its ID.
+// Name returns the host's name, or its ID if it has no name.
 func (h *Host) Name() string { return cmp.Or(h.Meta.name(), h.ID) }
 
-// Name returns the router's name, or its ID.
+// Name returns the router's name, or its ID if it has no name.
 func (r *Router) Name() string { return cmp.Or(r.Meta.name(), r.ID) }
 
-// Name returns the port's name, or its ID.
+// Name returns the port's name, or its ID if it has no name.
 func (p *Port) Name() string { return cmp.Or(p.Meta.name(), p.ID) }
 
-// PortsNamed returns the IDs of the ports that have a name, in order. It takes
-// time for all ports.
+// PortsNamed returns the sorted IDs of the ports called name. It examines all ports.
 func (x *Index) PortsNamed(name string) (ids []string) {
 	for p := range x.Ports("") {
 		if name != "" && p.Meta.name() == name {
@@ -90,11 +87,11 @@ func (x *Index) PortsNamed(name string) (ids []string) {
 	return ids
 }
 
-// HasName reports whether m is the metadata of an object with a name.
+// HasName reports whether m has this name, which must not be empty.
 func (m *Meta) HasName(name string) bool { return name != "" && m.name() == name }
 
-// CheckLabelKey returns the reason why key cannot be the key of a label: as in
-// Kubernetes, it is a name, or a DNS subdomain, a slash and a name.
+// CheckLabelKey returns an error if key cannot be the key of a label. As in Kubernetes, a key
+// is a name, or a DNS subdomain, a slash and a name.
 func CheckLabelKey(key string) error {
 	prefix, name, prefixed := strings.Cut(key, "/")
 	if !prefixed {
@@ -111,8 +108,8 @@ func CheckLabelKey(key string) error {
 	return nil
 }
 
-// CheckLabelValue returns the reason why value cannot be the value of a label: as in
-// Kubernetes, it is empty or a name.
+// CheckLabelValue returns an error if value cannot be the value of a label. As in Kubernetes,
+// a value is empty or a name.
 func CheckLabelValue(value string) error {
 	if value != "" && !isLabelText(value) {
 		return labelError("want nothing, or up to 63 letters, digits, -, _ and ., with a letter or a digit at both ends")
@@ -120,12 +117,12 @@ func CheckLabelValue(value string) error {
 	return nil
 }
 
-// A labelError says why a text cannot be a part of a label.
+// A labelError is the reason why a text cannot be a part of a label.
 type labelError string
 
 func (e labelError) Error() string { return string(e) }
 
-// isLabelText reports whether s is a name of a label, or a value that is not empty.
+// isLabelText reports whether s can be the name in a label's key, or a label's value.
 func isLabelText(s string) bool {
 	if s == "" || len(s) > MaxLabelName || !isAlphanumeric(s[0]) || !isAlphanumeric(s[len(s)-1]) {
 		return false

@@ -13,7 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// TestLabelKeys has the limits of Kubernetes' labels.
+// Keys of labels have the same limits as in Kubernetes.
 func TestLabelKeys(t *testing.T) {
 	name, prefix := strings.Repeat("x", 63), strings.Repeat("x.", 126)+"x"
 	for key, ok := range map[string]bool{
@@ -32,7 +32,8 @@ func TestLabelKeys(t *testing.T) {
 	}
 }
 
-// A selector selects the objects that meet each requirement, and reads what it writes.
+// A selector selects the objects that meet all its requirements. ParseSelector reads the
+// result of String.
 func TestSelector(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		word := rapid.SampledFrom([]string{"a", "b", "c", "x.y/a"})
@@ -117,7 +118,7 @@ func TestMetaIsChecked(t *testing.T) {
 	}
 }
 
-// A change of metadata is a change of the intent and of no flow.
+// A change of metadata changes the intent, but no flow.
 func TestMetaChangesNoFlow(t *testing.T) {
 	m := validModel()
 	x := routing.NewIndex(m)

@@ -1,6 +1,7 @@
-// Package routing is the model of the intent: networks, routers and ports, the rules of a
-// valid [Model], the names derived from it, and the [Index], in which a change costs what it
-// touches. It is pure. Package compile turns it into flows.
+// Package routing is the model of the intent: hosts, networks, routers and ports. It has the
+// rules of a valid [Model], the names derived from it, and the [Index], in which the cost of a
+// change depends only on the objects that it touches. The package is pure. Package compile
+// turns an Index into flows.
 package routing
 
 import (
@@ -23,12 +24,13 @@ type Host struct {
 	ID     string
 	Meta   *Meta  // nil: none
 	Tunnel Tunnel // zero: none
-	// Uplink is the name of its physical interface to a network that carries the VLANs of all
-	// networks with a VLAN and no VNI between hosts; "": none.
+	// Uplink is the name of a physical interface of the host; "" means that it has none. The
+	// switches behind it carry VLANs between the hosts: those of all networks that have a VLAN
+	// and no VNI.
 	Uplink string
 }
 
-// A Tunnel is the end of a host's tunnels to all other hosts.
+// A Tunnel is a host's end of the tunnels to all other hosts.
 type Tunnel struct {
 	Type    TunnelType
 	Address netip.Addr // in the underlay network
@@ -57,12 +59,12 @@ type Network struct {
 	VLAN uint16 // tag on the integration bridge, 1–4094; 0 means that another agent sets the tags
 	MTU  int    // bytes of an IP packet, 68–65535
 	// IPv4Scope and IPv6Scope name the address scopes of its addresses; "" is a scope too.
-	// Flows do not route between scopes: the kernel decides.
+	// Flows send packets between different scopes to the kernel.
 	IPv4Scope, IPv6Scope string
 	// NoFastPath makes the namespace route all packets from and to the network.
 	NoFastPath bool
-	// VNI identifies the network in tunnels between hosts, 1–16777215. 0 means that ofdvr does
-	// not carry the network between hosts. With a VNI, ofdvr also sets the tags of its ports on
+	// VNI identifies the network in tunnels between hosts, 1–16777215; 0 means that no tunnels
+	// carry the network. With a VNI, ofdvr also sets the VLAN tags of the network's ports on
 	// the integration bridge.
 	VNI uint32
 	// Broadcast selects the broadcast and multicast packets that other hosts get. It needs a VNI or
@@ -70,7 +72,7 @@ type Network struct {
 	Broadcast Broadcast
 }
 
-// Broadcast is which broadcast and multicast packets are carried between hosts.
+// Broadcast selects the broadcast and multicast packets that are carried between hosts.
 type Broadcast uint8
 
 const (
@@ -112,15 +114,14 @@ type Router struct {
 	Routes      []Route
 }
 
-// A Route is an extra route: it sends packets for a destination, outside of the router's
-// networks or a part of one, to next hops on these networks. The longest prefix wins, even
-// over connected subnets, as in the kernel.
+// A Route is an extra route: it sends packets for a destination to next hops on the router's
+// networks. The destination may be a part of a connected subnet. As in the kernel, the route
+// with the longest prefix wins.
 type Route struct {
 	Destination netip.Prefix // without host bits
 	Type        RouteType
-	NextHops    []NextHop // of a [RouteVia], one or more; each gets a share of the traffic
-	// NoFastPath makes the namespace route all packets that take the route or come from its
-	// destination.
+	NextHops    []NextHop // one or more for a [RouteVia], which share the traffic; else empty
+	// NoFastPath makes the namespace route all packets to and from the destination.
 	NoFastPath bool
 }
 
@@ -130,7 +131,7 @@ type NextHop struct {
 	Weight  int        // relative share of traffic, 1–256
 }
 
-// RouteType is what a route does with packets.
+// A RouteType is the effect of a route on packets.
 type RouteType uint8
 
 const (
@@ -142,7 +143,7 @@ const (
 	RouteReject
 )
 
-// Fallback is what handles packets that no flow handles.
+// Fallback is the destination of packets that flows do not handle.
 type Fallback uint8
 
 const (
@@ -154,14 +155,14 @@ const (
 
 // A Bridge selects the bridge that implements a router.
 type Bridge struct {
-	Managed    bool         // made and removed by ofdvr; otherwise the user's
+	Managed    bool         // ofdvr makes and removes the bridge; otherwise the user does
 	Name       string       // "" means derived from the router's ID, see [Router.BridgeName]
 	DatapathID ofproto.DPID // 0 means derived (managed) or recognized by name (external)
-	Foreign    Foreign      // policy for flows of others, see [Bridge.ForeignFlows]
+	Foreign    Foreign      // policy for foreign flows, see [Bridge.ForeignFlows]
 }
 
-// Foreign is the policy for flows of others on a router's bridge. A flow with the same table,
-// priority and match as one of ours is always replaced.
+// Foreign is the policy for flows of other programs on a router's bridge. If such a flow has
+// the same table, priority and match as one of ours, ours always replaces it.
 type Foreign uint8
 
 const (
@@ -176,7 +177,7 @@ const (
 	ForeignIgnore
 )
 
-// ForeignFlows returns the policy for flows of others on b; never [ForeignDefault].
+// ForeignFlows returns the policy for foreign flows on b. It never returns [ForeignDefault].
 func (b Bridge) ForeignFlows() Foreign {
 	switch {
 	case b.Foreign != ForeignDefault:
@@ -223,14 +224,15 @@ type Port struct {
 	Network   string // a Network's ID
 	MAC       ofproto.MAC
 	Addresses []netip.Addr
-	// Pairs are additional addresses that it may use. Flows deliver to a single address if no
-	// port has it as its own and only one MAC address is allowed for it; else the kernel
-	// resolves it.
+	// Pairs are additional addresses that the port may use. Flows deliver packets to an
+	// address in a pair if the pair has a single address, no port has it as its own, and all
+	// pairs that contain it have the same MAC address. Otherwise the kernel resolves the
+	// address.
 	Pairs   []AddressPair
 	Down    bool // administratively down: it gets no packets
 	Unbound bool // not on a host yet
-	// Host is the ID of the Host that the machine is expected on; "" means any. The host where
-	// the machine is plugged counts.
+	// Host is the ID of the Host on which the machine is expected; "" means any. If the
+	// machine is found on another host, its flows use that host.
 	Host string
 	// NoFastPath makes the namespace route all packets from and to it.
 	NoFastPath bool

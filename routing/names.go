@@ -9,9 +9,9 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Names are derived from IDs, in the same way on every host and in every version of ofdvr:
-// after an upgrade existing bridges and taps must be found again. testdata/names.golden has
-// examples; a change there breaks running systems.
+// Names are derived from IDs, in the same way on every host and in every version of ofdvr, so
+// that a new version finds existing bridges and taps. testdata/names.golden has examples. A
+// change there breaks running systems.
 const (
 	namespacePrefix = "qrouter-" // as Neutron names it
 	bridgePrefix    = "rb-"
@@ -19,7 +19,7 @@ const (
 	patchPrefix     = "pr-"
 	peerPrefix      = "pi-"
 
-	// Of ports of the fabric bridge and their peers.
+	// Prefixes of ports on the fabric bridge and of their peers.
 	fabricNetworkPrefix     = "fn-"
 	fabricNetworkPeerPrefix = "fi-"
 	fabricRouterPrefix      = "fr-"
@@ -30,9 +30,9 @@ const (
 	tailLen   = 11 // as Neutron's: 14 with the prefix (constants.LINUX_DEV_LEN)
 )
 
-// NamespaceName returns the name of the router's network namespace: the configured one, or
-// "qrouter-" and the ID, in which each byte outside [A-Za-z0-9_.-] is replaced by % and two
-// upper-case hexadecimal digits. This is a valid file name for every valid ID.
+// NamespaceName returns the name of the router's network namespace: the configured name or,
+// without one, "qrouter-" and the ID. In the ID, each byte outside [A-Za-z0-9_.-] is replaced
+// by % and two upper-case hexadecimal digits, so the result is always a valid file name.
 func (r *Router) NamespaceName() string {
 	if r.Namespace != "" {
 		return r.Namespace
@@ -40,9 +40,9 @@ func (r *Router) NamespaceName() string {
 	return namespacePrefix + escapeFileName(r.ID)
 }
 
-// BridgeName returns the name of the router's bridge: the configured one, or "rb-" and a tail
-// derived from the ID (see [Interface.TapName]). It is empty for an external bridge that is
-// identified only by its datapath ID.
+// BridgeName returns the name of the router's bridge: the configured name or, without one,
+// "rb-" and a tail derived from the ID (see [Interface.TapName]). The name is empty if an
+// external bridge is identified only by its datapath ID.
 func (r *Router) BridgeName() string {
 	if r.Bridge.Name != "" || !r.Bridge.Managed {
 		return r.Bridge.Name
@@ -50,9 +50,9 @@ func (r *Router) BridgeName() string {
 	return bridgePrefix + tail(r.ID)
 }
 
-// DPID returns the datapath ID of the router's bridge: the configured one, or for a managed
-// bridge the first 8 bytes, big-endian, of the SHA-256 of the router's ID (1 if they are all
-// zero). It is 0 for an external bridge that is identified by its name.
+// DPID returns the datapath ID of the router's bridge. This is the configured one or, for a
+// managed bridge, the first 8 bytes of the SHA-256 of the router's ID as a big-endian number
+// (1 if it is 0). DPID returns 0 for an external bridge that is identified by its name.
 func (r *Router) DPID() ofproto.DPID {
 	if r.Bridge.DatapathID != 0 || !r.Bridge.Managed {
 		return r.Bridge.DatapathID
@@ -89,20 +89,20 @@ func (i *Interface) PeerName() string { return peerPrefix + tail(i.ID) }
 // FabricBridge is the name of the fabric bridge, which connects the host to other hosts.
 const FabricBridge = "br-fabric"
 
-// FabricPort returns the name of the network's patch port on the fabric bridge, "fn-" and a tail
-// (see [Interface.TapName]), and FabricPeer that of its peer on the integration bridge, "fi-" and
-// the tail.
+// FabricPort returns the name of the network's patch port on the fabric bridge: "fn-" and a
+// tail (see [Interface.TapName]).
 func (n *Network) FabricPort() string { return fabricNetworkPrefix + tail(n.ID) }
 
-// FabricPeer: see [Network.FabricPort].
+// FabricPeer returns the name of the peer of FabricPort on the integration bridge: "fi-" and
+// the same tail.
 func (n *Network) FabricPeer() string { return fabricNetworkPeerPrefix + tail(n.ID) }
 
-// FabricPort returns the name of the router's patch port on the fabric bridge, "fr-" and a tail
-// (see [Interface.TapName]), and FabricPeer that of its peer on the routing bridge, "rf-" and the
-// tail.
+// FabricPort returns the name of the router's patch port on the fabric bridge: "fr-" and a
+// tail (see [Interface.TapName]).
 func (r *Router) FabricPort() string { return fabricRouterPrefix + tail(r.ID) }
 
-// FabricPeer: see [Router.FabricPort].
+// FabricPeer returns the name of the peer of FabricPort on the routing bridge: "rf-" and the
+// same tail.
 func (r *Router) FabricPeer() string { return fabricRouterPeerPrefix + tail(r.ID) }
 
 // PortName returns the name of the tunnel port of type t on the fabric bridge.

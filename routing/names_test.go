@@ -58,7 +58,7 @@ func TestExplicitNames(t *testing.T) {
 	}
 }
 
-// Every valid ID gives valid names, and two IDs never give the same namespace.
+// Names derived from a valid ID are valid, and two IDs never give the same namespace.
 func TestNamesLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		id := drawID(t, "id")

@@ -6,10 +6,14 @@ import "fmt"
 type Object struct {
 	Kind Kind
 	ID   string
-	// Interface is the ID of the router interface that the flow belongs to. For an interface
-	// it is its own ID; for a port, and for a route with a next hop, the interface that leads
-	// there; for a route that only the kernel can forward, the interface that the packets came
-	// in by; for a router "".
+	// Interface is the ID of the router interface that the flow belongs to. It depends on the
+	// Kind:
+	//   - For a router it is "".
+	//   - For an interface it is its own ID.
+	//   - For a port, and for a route with a next hop, it is the interface by which packets
+	//     leave.
+	//   - For a route that only the kernel can forward, it is the interface by which packets
+	//     enter.
 	Interface string
 }
 

@@ -62,8 +62,9 @@ type Place struct {
 	Port string // ID of the port with the address; "" if unknown
 }
 
-// At returns the place of address a: the port that has a as its own address, if that is up,
-// else the port that is the only one allowed to use it.
+// At returns the place of address a. This is the port that has a as its own address, if it is
+// up. Otherwise it is the port that may use a by an allowed address pair, if only one MAC
+// address may use a.
 func (n *Members) At(a netip.Addr) Place {
 	if o, ok := n.addrs.Get(addrOf{addr: a}); ok {
 		if o.kind != KindPort {
@@ -84,7 +85,7 @@ func (n *Members) At(a netip.Addr) Place {
 		case found.Port == "":
 			found = Place{q.mac, q.port}
 		case q.mac != found.MAC:
-			return Place{} // claimed with two MAC addresses: the kernel resolves it
+			return Place{} // two MAC addresses may use it: the kernel resolves it
 		}
 	}
 	return n.unless(found, a)

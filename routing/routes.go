@@ -43,10 +43,10 @@ func (r *Router) Leg(addr netip.Addr) *Interface {
 	return nil
 }
 
-// beyond returns the IPv6 extra route whose destination contains the next hop via. It returns nil if
-// a connected subnet with a longer prefix contains via. Linux refuses a next hop that is itself
-// behind an extra route, perhaps only when the route is changed. A route through another interface
-// does not matter.
+// beyond returns the IPv6 extra route with a destination that contains the next hop via, or
+// nil. It returns nil if a connected subnet with a longer prefix contains via. Linux refuses a
+// next hop that is itself behind an extra route, in some cases only when the route is changed.
+// Routes through other interfaces do not matter.
 func (r *Router) beyond(via netip.Addr) *Route {
 	leg := r.Leg(via)
 	for i := range r.Routes {

@@ -7,7 +7,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Errors of a route are reported for their key.
+// An error in a route is reported with the path of the wrong key.
 func TestRouteMistakes(t *testing.T) {
 	for _, tt := range []struct{ to, via, want string }{
 		{"10.9.0.0/16", "10.0.1.10", ""},

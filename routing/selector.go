@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// A Selector selects objects by their labels: those that meet all requirements.
-// The zero Selector selects every object.
+// A Selector selects the objects with labels that meet all its requirements. The zero Selector
+// selects every object.
 type Selector struct{ all []requirement }
 
 // A requirement is one part of a selector.
 type requirement struct {
 	key, value string
-	anyValue   bool // the value does not matter, only whether the label is there
+	anyValue   bool // any value of the label meets the requirement
 	not        bool // the opposite
 }
 
-// ParseSelector reads requirements that are separated by commas: "key=value" and
-// "key==value" (there is a label with this value), "key!=value" (there is none
-// with this value), "key" (there is a label with this key) and "!key" (there is
-// none). That is the syntax of kubectl without sets.
+// ParseSelector reads requirements that are separated by commas: "key=value" or "key==value"
+// (a label has this key and value), "key!=value" (no label has this key and value), "key" (a
+// label has this key), and "!key" (no label has this key). This is the syntax of kubectl
+// without sets.
 func ParseSelector(s string) (Selector, error) {
 	var sel Selector
 	if strings.TrimSpace(s) == "" {

@@ -15,8 +15,8 @@ const (
 	ByUplink                  // it has a VLAN and no VNI, and the hosts have uplinks
 )
 
-// CarrierOf returns how the host called id carries n. An uplink carries no network of a router
-// that [Index.unfit] rejects.
+// CarrierOf returns how the host called id carries n. An uplink does not carry n if
+// [Index.unfit] returns a router for n.
 func CarrierOf(x *Index, id string, n *Network) Carrier {
 	switch {
 	case n.VNI != 0 && Tunnels(x, id):
@@ -35,12 +35,13 @@ func Tunnels(x *Index, id string) bool {
 	return joins(x, id, func(h *Host) bool { return h.Tunnel.Address.IsValid() })
 }
 
-// Uplinks reports whether the host called id and another host have uplinks.
+// Uplinks reports whether the host called id and at least one other host have uplinks.
 func Uplinks(x *Index, id string) bool {
 	return joins(x, id, func(h *Host) bool { return h.Uplink != "" })
 }
 
-// joins reports whether has is true for the host called id and for another host.
+// joins reports whether has returns true for the host called id and for at least one other
+// host.
 func joins(x *Index, id string, has func(*Host) bool) bool {
 	if h := x.Host(id); h == nil || !has(h) {
 		return false
@@ -53,9 +54,9 @@ func joins(x *Index, id string, has func(*Host) bool) bool {
 	return false
 }
 
-// unfit returns a router because of which a network cannot be carried: its bridge is external, or it
-// has another interface with the same MAC address, so that the MAC address does not say for which
-// network a packet is. It returns nil if the network can be carried.
+// unfit returns a router that prevents hosts from carrying a network, or nil. The router's
+// bridge is external, or another of its interfaces has the same MAC address, so that the MAC
+// address does not identify the network of a packet.
 func (x *Index) unfit(network string) *Router {
 	for _, l := range x.Legs(network) {
 		if !l.Router.Bridge.Managed {
@@ -73,10 +74,10 @@ func (x *Index) unfit(network string) *Router {
 // uplinkByte is the first byte of all results of [UplinkMAC]: unicast and locally administered.
 const uplinkByte = 0x0e
 
-// UplinkMAC returns the MAC address with which a host's packets from a router interface leave by
-// the uplink: 0e, and the first 5 bytes of the SHA-256 of the host's ID, its length before it, and
-// the interface's ID. Switches between hosts learn where a MAC address is, so each host has its
-// own.
+// UplinkMAC returns the source MAC address of packets that a host sends from a router
+// interface by its uplink. The switches between hosts learn where a MAC address is, so each
+// host has its own. The address is 0e and the first 5 bytes of a SHA-256, of the length of the
+// host's ID, the host's ID and the interface's ID.
 func UplinkMAC(host, iface string) ofproto.MAC {
 	sum := sha256.Sum256([]byte(string([]byte{byte(len(host))}) + host + iface))
 	return ofproto.MAC{uplinkByte, sum[0], sum[1], sum[2], sum[3], sum[4]}

@@ -29,9 +29,9 @@ const (
 // DefaultRAPrefix has the defaults of an [RAPrefix].
 var DefaultRAPrefix = RAPrefix{OnLink: true, Autonomous: true, Valid: 86400, Preferred: 14400}
 
-// A PathError is an error in one part of a Model. Path is written with the keys of a topology
-// file, as in "routers[0].interfaces[1].mac"; packages that read models from files translate
-// it to a line. For a missing part, Path is where it would be.
+// A PathError is an error in one part of a Model. Path has the keys of a topology file, as in
+// "routers[0].interfaces[1].mac". Packages that read models from files translate it to a line.
+// For a missing part, Path is the place where it should be.
 type PathError struct {
 	Path string
 	Err  error
@@ -40,23 +40,24 @@ type PathError struct {
 func (e *PathError) Error() string { return e.Path + ": " + e.Err.Error() }
 func (e *PathError) Unwrap() error { return e.Err }
 
-// ErrUnknownNetwork is wrapped if an interface or a port is on a network that does not exist.
+// Errors wrap ErrUnknownNetwork if an interface or a port is on a network that does not exist.
 var ErrUnknownNetwork = errors.New("unknown network")
 
-// ErrUnknownHost is wrapped if a port is expected on a host that does not exist.
+// Errors wrap ErrUnknownHost if a port is expected on a host that does not exist.
 var ErrUnknownHost = errors.New("unknown host")
 
-// Validate returns all errors of m as a join of [*PathError]s in the order of m: hosts, networks,
-// routers with their interfaces, ports. Of two objects in conflict, the later one is reported.
-// It takes as much time as sorting m.
+// Validate returns all errors of m as a join of [*PathError]s, in the order of m: hosts,
+// networks, routers with their interfaces, ports. If two objects are in conflict, the later
+// one has the error. Validate takes about as much time as sorting m.
 func (m *Model) Validate() error { return new(Index).Check(Change{Put: *m}) }
 
-// Check returns all errors of c as a change of the indexed Model, which must be valid, as a
-// join of [*PathError]s: first for c.Put, as [Model.Validate] does, then for c.Delete with
-// paths such as "delete.networks[0]". Objects that c replaces or deletes are not in conflict
-// with others. A host or a network that others refer to cannot be deleted: the error is an
-// [*InUseError]. Without an error, the Model of [Index.With] is valid. Check takes time for c,
-// and for what is on deleted networks.
+// Check returns all errors of c as a change of the indexed Model, which must be valid. The
+// errors are a join of [*PathError]s: first those of c.Put, as [Model.Validate] returns them,
+// then those of c.Delete, with paths such as "delete.networks[0]". Objects that c replaces or
+// deletes are not in conflict with others. If other objects refer to a host or a network, it
+// cannot be deleted, and the error is an [*InUseError]. Without an error, the Model of
+// [Index.With] is valid. The time depends on the size of c, and on the number of objects on
+// deleted networks.
 func (x *Index) Check(c Change) error {
 	v := validator{
 		base:     x,
@@ -93,7 +94,7 @@ type validator struct {
 	errs []error
 
 	base     *Index              // the objects that exist
-	last     *Members            // the last result of on: usually the next one too
+	last     *Members            // the last result of method on; the next call usually needs the same
 	gone     map[owner]bool      // objects of base that are replaced or deleted
 	hosts    map[string]bool     // true: put; false: deleted
 	networks map[string]bool     // true: put; false: deleted
@@ -108,7 +109,7 @@ type validator struct {
 	names nameTable
 }
 
-// leaves records which objects of base c replaces or deletes.
+// leaves records the objects of base that c replaces or deletes.
 func (v *validator) leaves(c *Change) {
 	v.gone = make(map[owner]bool)
 	network := func(id string) {
@@ -180,7 +181,7 @@ type onNetwork[T comparable] struct {
 	value   T
 }
 
-// A path is the position of an error; it is formatted only if there is one.
+// A path is the position of an error. It is formatted only when an error is reported.
 type path struct {
 	router, iface, i int // indices; -1 where absent
 	kind             pathKind
@@ -211,7 +212,7 @@ func (p path) String() string {
 	}
 }
 
-// bad records an error of key of the object at p.
+// bad records an error in a key of the object at p.
 func (v *validator) bad(p path, key, format string, args ...any) {
 	v.errs = append(v.errs, &PathError{p.String() + "." + key, fmt.Errorf(format, args...)})
 }
@@ -255,7 +256,7 @@ func (v *validator) checkRouters(routers []Router) {
 	for i := range routers {
 		r, p := &routers[i], path{kind: routerPath, router: i}
 		v.checkID(p, owner{KindRouter, r.ID}, ids)
-		if r.ID == FabricBridge { // the status, the log and the metrics call the fabric bridge so
+		if r.ID == FabricBridge { // reserved: the status, the log and the metrics use this name for the fabric bridge
 			v.bad(p, "id", "the ID %q is reserved for the bridge between hosts", r.ID)
 		}
 		v.checkMeta(p, r.Meta)
@@ -318,7 +319,7 @@ func (v *validator) checkNetwork(p path, id string) {
 	}
 }
 
-// mtu returns the MTU of a network, MaxMTU if it is not known.
+// mtu returns the MTU of a network, or MaxMTU if it is not known.
 func (v *validator) mtu(id string) int {
 	n, ok := v.network(id)
 	if !ok || n.MTU < MinMTU { // the network has an error

@@ -11,7 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// checkAddr returns why no machine can have address a, nil if one can.
+// checkAddr returns an error if no machine can have address a.
 func checkAddr(a netip.Addr) error {
 	switch {
 	case !a.IsValid():
@@ -32,7 +32,7 @@ func checkAddr(a netip.Addr) error {
 	return nil
 }
 
-// checkHost returns why no machine in a's subnet can have address a, nil if one can.
+// checkHost returns an error if no machine in a's subnet can have address a.
 func checkHost(a netip.Prefix) error {
 	switch {
 	case !a.Addr().Is4() || a.Bits() >= 31: // RFC 3021
@@ -179,14 +179,14 @@ type subnet struct {
 	netip.Prefix
 	iface, addr int // indices of the interface and the address
 
-	outer, inner *subnet // the first in the model of those that contain it, and of those inside it
+	outer, inner *subnet // of the subnets that contain it, and of those inside it, the first in the model
 }
 
 func (s *subnet) compare(t *subnet) int {
 	return cmp.Or(cmp.Compare(s.iface, t.iface), cmp.Compare(s.addr, t.addr))
 }
 
-// first returns the one that comes first in the model; either may be nil.
+// first returns the argument that comes first in the model. Either argument may be nil.
 func first(s, t *subnet) *subnet {
 	if s == nil || t != nil && t.compare(s) < 0 {
 		return t
@@ -194,12 +194,13 @@ func first(s, t *subnet) *subnet {
 	return s
 }
 
-// overlaps returns errors for subnets that overlap with an earlier one in the model, by index
-// of the interface and the address. Several addresses of one subnet on one interface do not
-// overlap, and link-local subnets (RFC 4291 §2.5.6) are the same on every link.
+// overlaps returns an error for each subnet that overlaps with an earlier one in the model.
+// The keys of the result are the indices of the interface and of its address. Several
+// addresses of one interface in one subnet are no overlap. Link-local subnets (RFC 4291
+// §2.5.6) may overlap, because they are the same on every link.
 func overlaps(interfaces []Interface) map[int]map[int]error {
 	var found map[int]map[int]error
-	var around []*subnet // those that contain the one before, outermost first
+	var around []*subnet // the subnets that contain the previous subnet, outermost first
 	pop := func() {
 		s := around[len(around)-1]
 		around = around[:len(around)-1]
@@ -236,7 +237,8 @@ func overlaps(interfaces []Interface) map[int]map[int]error {
 	return found
 }
 
-// sortedSubnets returns the subnets of interfaces, larger ones before those they contain.
+// sortedSubnets returns the subnets of interfaces. A subnet comes before the subnets that it
+// contains.
 func sortedSubnets(interfaces []Interface) []*subnet {
 	var all []*subnet
 	for j := range interfaces {

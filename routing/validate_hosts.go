@@ -16,7 +16,7 @@ func (v *validator) checkHosts(hosts []Host) {
 		if c.kind != tunnelAddress {
 			break
 		}
-		if !v.gone[c.owner()] { // all others have addresses of the same family
+		if !v.gone[c.owner()] { // all other tunnels have addresses of the same family
 			v.tunnels[familyOf(v.base.Host(c.by).Tunnel.Address)] = c.by
 			break
 		}
@@ -36,7 +36,8 @@ func (v *validator) checkHosts(hosts []Host) {
 	}
 }
 
-// checkTunnel checks the tunnel of h, which is at p. addrs are the tunnel addresses so far.
+// checkTunnel checks the tunnel of h, which is at p. addrs has the tunnel addresses of earlier
+// hosts.
 func (v *validator) checkTunnel(p path, h *Host, addrs map[netip.Addr]string) {
 	const key = "tunnel.address"
 	a := h.Tunnel.Address
@@ -76,7 +77,8 @@ func (v *validator) checkTunnel(p path, h *Host, addrs map[netip.Addr]string) {
 	}
 }
 
-// usedName returns what has a name that the fabric needs.
+// usedName returns the existing link or bridge called name. The fabric needs this name for a
+// link of its own.
 func (v *validator) usedName(name string) (link, bool) {
 	if b, is := v.claimed(bridgeName, name); is && v.base.Router(b.by).DPID() == 0 { // a managed bridge is a link
 		return link{of: b.owner()}, true
@@ -110,8 +112,8 @@ func (v *validator) checkUplink(p path, h *Host) {
 	v.uplinks[name] = h.ID
 }
 
-// anyUplink returns a host that has an uplink called name, or any uplink if name is empty; "" if
-// there is none.
+// anyUplink returns the ID of a host that has an uplink called name, or any uplink if name is
+// empty. It returns "" if no host has one.
 func (x *Index) anyUplink(name string) string {
 	for c := range x.names.From(claim{kind: uplinkName, value: name}) {
 		if c.kind != uplinkName || name != "" && c.value != name {
@@ -122,8 +124,7 @@ func (x *Index) anyUplink(name string) string {
 	return ""
 }
 
-// uplinkHost returns a host that has an uplink called name, or any uplink if name is empty, after
-// the change; "" if there is none.
+// uplinkHost is like [Index.anyUplink], for the hosts after the change.
 func (v *validator) uplinkHost(name string) string {
 	for uplink, host := range v.uplinks {
 		if name == "" || name == uplink {
@@ -151,7 +152,8 @@ func familyOf(a netip.Addr) int {
 
 var familyNames = [...]string{"IPv4", "IPv6"}
 
-// tunnelHost returns a host that has a tunnel after the change, "" if no host has one.
+// tunnelHost returns the ID of a host that has a tunnel after the change, or "" if no host has
+// one.
 func (v *validator) tunnelHost() string {
 	if host := v.tunnels[0]; host != "" {
 		return host
@@ -159,8 +161,8 @@ func (v *validator) tunnelHost() string {
 	return v.tunnels[1]
 }
 
-// fabricCalled returns the part of the fabric with a name, which each host with a tunnel or an
-// uplink has.
+// fabricCalled returns the fabric bridge, tunnel port or uplink called name. After the change,
+// each host with a tunnel or an uplink has such links.
 func (v *validator) fabricCalled(name string) (link, bool) {
 	if host := v.uplinkHost(name); host != "" {
 		return link{uplinkLink, owner{KindHost, host}}, true
@@ -187,7 +189,7 @@ func (v *validator) hasHost(id string) bool {
 	return has
 }
 
-// checkVNI checks the VNI of n, which is at p. vnis are those so far.
+// checkVNI checks the VNI of n, which is at p. vnis has the VNIs of earlier networks.
 func (v *validator) checkVNI(p path, n *Network, vnis map[uint32]string) {
 	if n.VNI == 0 {
 		if n.Broadcast != BroadcastAll && n.VLAN == 0 {
@@ -238,8 +240,8 @@ func (v *validator) checkVNI(p path, n *Network, vnis map[uint32]string) {
 	v.carried[n.ID] = true
 }
 
-// isCarried reports whether a network has a VNI after the change. Of the networks that are put,
-// those count that have been checked.
+// isCarried reports whether a network has a VNI after the change. If the change puts the
+// network, it must have been checked before.
 func (v *validator) isCarried(network string) bool {
 	if v.put[network] != nil {
 		return v.carried[network]
@@ -248,8 +250,8 @@ func (v *validator) isCarried(network string) bool {
 	return ok && n.VNI != 0
 }
 
-// checkCarried checks the interface f of r, which is at p, if its network has a VNI. macs are the
-// MAC addresses of r's interfaces on such networks so far.
+// checkCarried checks the interface f of r, which is at p, if its network has a VNI. macs has
+// the MAC addresses of r's earlier interfaces on networks with a VNI.
 func (v *validator) checkCarried(p path, r *Router, f *Interface, macs map[ofproto.MAC]string) {
 	if n, ok := v.network(f.Network); !ok || n.VNI == 0 {
 		return

@@ -23,8 +23,7 @@ func hostsModel() *routing.Model {
 	return m
 }
 
-// TestValidateHosts has the errors of hosts and of networks that are carried between them, one at
-// a time.
+// TestValidateHosts makes one mistake at a time in hosts and in networks that span hosts.
 func TestValidateHosts(t *testing.T) {
 	address := func(m *routing.Model, a string) { m.Hosts[1].Tunnel.Address = netip.MustParseAddr(a) }
 	tests := []struct {
@@ -151,7 +150,7 @@ func TestHostsAndRoutersConflict(t *testing.T) {
 	}
 }
 
-// Hosts and networks that cannot do what they are for are warned about.
+// Hosts and networks that can have no effect cause a warning.
 func TestHostWarnings(t *testing.T) {
 	m := hostsModel()
 	m.Hosts[1].Tunnel = routing.Tunnel{}

@@ -41,8 +41,8 @@ func (v *validator) checkMeta(p path, m *Meta) {
 	}
 }
 
-// LabelPath returns the path of a label in its object, with the key in brackets
-// and quotes, because it may have dots: labels["example.com/tier"].
+// LabelPath returns the path of a label in its object. The key is quoted because it may
+// contain dots: labels["example.com/tier"].
 func LabelPath(key string) string { return "labels[" + strconv.Quote(key) + "]" }
 
 func (v *validator) checkScope(p path, key, scope string) {
@@ -78,15 +78,15 @@ func checkID(id string) error {
 	return checkText("ID", id)
 }
 
-// isBlank reports whether s shows nothing: it has only spaces and fillers.
+// isBlank reports whether s is invisible: it has only spaces and fillers.
 func isBlank(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool {
 		return !unicode.IsSpace(c) && !strings.ContainsRune("\u115f\u1160\u2800\u3164\uffa0", c)
 	})
 }
 
-// checkText says why s, which is called what, is not a text in one line that can be read, copied
-// and typed.
+// checkText returns an error if s is not one line of text that people can read, copy and type.
+// The error calls the text what.
 func checkText(what, s string) error {
 	if !utf8.ValidString(s) {
 		return fmt.Errorf("the %s %q is not UTF-8", what, s)

@@ -8,17 +8,17 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A nameTable has the owners of names that routers share.
+// A nameTable has the owners of names that must be unique.
 //
 // Everything that ofdvr makes is in one Open vSwitch, where bridges, patch ports and taps
-// share one name space. External bridges may be in several switches, so their ports must
-// differ only from those of the same bridge, and two bridges may have the same name if their
-// datapath IDs differ.
+// share one name space. External bridges may be in several switches. So the name of a port
+// must differ only from the other ports of its bridge. Two external bridges may have the same
+// name if their datapath IDs differ.
 type nameTable struct {
 	links      map[string]link      // made by ofdvr, by name
 	external   map[extPort]string   // ports of external bridges
 	namespaces map[string]string    // → router ID
-	bridges    map[string][]*Router // by name, one for each datapath ID or without
+	bridges    map[string][]*Router // by name; several if their datapath IDs differ
 	dpids      map[ofproto.DPID]string
 }
 
@@ -79,9 +79,9 @@ func (v *validator) checkBridge(p path, r *Router) {
 	}
 }
 
-// sameBridge returns what else uses the bridge called name, zero if nothing does. Managed
-// bridges and all links made by ofdvr are in one switch; an external bridge is a different one
-// if both datapath IDs are known and differ.
+// sameBridge returns the other router or link that uses the bridge called name; zero if no
+// other uses it. Managed bridges and all links made by ofdvr are in one switch. An external
+// bridge is a different bridge if both datapath IDs are known and differ.
 func (v *validator) sameBridge(r *Router, name string) link {
 	same := func(other *Router) bool {
 		return r.Bridge.Managed && other.Bridge.Managed ||
@@ -112,7 +112,7 @@ func (v *validator) sameBridge(r *Router, name string) link {
 	return link{}
 }
 
-// linkCalled returns the link with a name.
+// linkCalled returns the link called name.
 func (v *validator) linkCalled(name string) (link, bool) {
 	if l, used := v.names.links[name]; used {
 		return l, true
@@ -207,14 +207,15 @@ func (v *validator) checkLink(p path, key, name string, whose link) {
 	switch other, used := v.linkCalled(name); {
 	case !used:
 		v.names.links[name] = whose
-	case other != whose: // else an object with the same ID, which has an error already
+	case other != whose: // if equal, it is an object with the same ID, which has an error already
 		v.taken(p, key, other.of, "the name %q for %s is already used by %v", name, whose.what, other)
 	}
 }
 
-// checkIfname returns why name cannot be the name of a network interface, nil if it can. It
-// applies the rules of Linux (dev_valid_name in net/core/dev.c) and of Open vSwitch (no
-// slash), and allows only printable ASCII. Linux treats a percent sign as a pattern.
+// checkIfname returns an error if name cannot be the name of a network interface. It applies
+// the rules of Linux (dev_valid_name in net/core/dev.c) and of Open vSwitch (no slash), and
+// allows only printable ASCII. It refuses a percent sign, because Linux treats it as a
+// pattern.
 func checkIfname(name string) error {
 	if len(name) > maxIfname {
 		return fmt.Errorf("the name %q has %d characters, more than %d", name, len(name), maxIfname)
@@ -232,8 +233,8 @@ func checkIfname(name string) error {
 	return nil
 }
 
-// checkDevice returns why the kernel cannot have a device of that name: its settings would be
-// in the place of those for all devices (net/ipv4/devinet.c).
+// checkDevice returns an error if the kernel reserves name: the settings of such a device
+// would be at the path of the settings for all devices (net/ipv4/devinet.c).
 func checkDevice(name string) error {
 	if name == "all" || name == "default" {
 		return fmt.Errorf("%q cannot be the name of a network interface: Linux uses it for the settings of all interfaces", name)
@@ -241,7 +242,8 @@ func checkDevice(name string) error {
 	return nil
 }
 
-// checkBridgeName checks the name of a bridge. A managed bridge has a device.
+// checkBridgeName checks the name of a bridge. For a managed bridge, name is also the name of
+// a device.
 func checkBridgeName(r *Router, name string) error {
 	if err := checkIfname(name); err != nil || !r.Bridge.Managed {
 		return err
@@ -249,8 +251,8 @@ func checkBridgeName(r *Router, name string) error {
 	return checkDevice(name)
 }
 
-// checkRadvdName returns why radvd.conf(5) cannot contain the name of an interface, nil if it
-// can: its language has no quotes, and a misread name ends the advertisements of the whole
+// checkRadvdName returns an error if radvd.conf(5) cannot contain the name of an interface.
+// The file's syntax has no quotes, and a misread name stops the advertisements of the whole
 // router.
 func checkRadvdName(name string) error {
 	const why = "%q cannot be the name of a tap that sends router advertisements: %s; choose another tap_port"

@@ -40,8 +40,8 @@ func prefixes(s ...string) (out []netip.Prefix) {
 	return out
 }
 
-// TestValidate has errors that a topology file cannot contain, one at a time; the others are
-// in package topology's testdata.
+// TestValidate makes one mistake at a time that a topology file cannot contain. All other
+// mistakes are in the testdata of package topology.
 func TestValidate(t *testing.T) {
 	long := strings.Repeat("ü", 32)
 	tests := []struct {

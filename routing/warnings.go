@@ -5,12 +5,12 @@ import (
 	"net/netip"
 )
 
-// Warnings returns what is valid in m but probably not intended, in the order of m. m must be
-// valid.
+// Warnings returns the parts of m that are valid but probably not intended, in the order of m.
+// m must be valid.
 func (m *Model) Warnings() []*PathError { return NewIndex(m).Warnings(m) }
 
-// Warnings returns what is valid in m, a part of the indexed Model, but probably not intended,
-// in the order of m. It takes time for m and for the router interfaces on the networks of m.
+// Warnings is [Model.Warnings] for m, a part of the indexed Model. The time depends on the
+// size of m and on the number of router interfaces on the networks of m.
 func (x *Index) Warnings(m *Model) []*PathError {
 	var warnings []*PathError
 	warn := func(p path, key, format string, args ...any) {
@@ -93,11 +93,10 @@ func (x *Index) Warnings(m *Model) []*PathError {
 	return warnings
 }
 
-// A subnetTable finds an address's subnet in a time that does not depend on the number of
-// subnets.
+// A subnetTable finds the subnet of an address, in constant time.
 type subnetTable struct {
 	has  map[netip.Prefix]bool
-	bits [129]bool // prefix lengths in has
+	bits [129]bool // the prefix lengths of the subnets in has
 }
 
 func (t *subnetTable) add(p netip.Prefix) {

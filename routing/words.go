@@ -2,8 +2,8 @@ package routing
 
 import "strings"
 
-// Arguments returns IDs as the arguments of a command in a shell: with quotes where they are
-// needed, and after -- if one of them would otherwise be read as a flag.
+// Arguments returns IDs as the arguments of a shell command. It adds quotes where they are
+// needed, and -- before the IDs if one of them looks like a flag.
 func Arguments(ids ...string) string {
 	var b strings.Builder
 	for _, id := range ids {

@@ -9,7 +9,7 @@ import (
 )
 
 // An Announcement informs the machines on a network of the new MAC address of a router
-// address. Until then they send to the old one.
+// address.
 type Announcement struct {
 	Interface string // its ID
 	Port      string // the patch port to its network
@@ -17,9 +17,9 @@ type Announcement struct {
 	MAC       ofproto.MAC
 }
 
-// Owners has the last MAC address of each router address on a network, even if the interface
-// is deleted: it may be added again with another MAC address while machines still have the old
-// one cached. The zero Owners is empty.
+// Owners has the last MAC address of each router address on a network. It also has those of
+// deleted interfaces: an interface may be added again with another MAC address, while machines
+// still have the old one in their caches. The zero Owners is empty.
 type Owners struct {
 	macs map[ownedAt]ofproto.MAC
 }
@@ -73,8 +73,7 @@ func (o *Owners) Update(x *routing.Index) map[string][]Announcement {
 	return out
 }
 
-// Moved returns the announcements for f after a change of its MAC address. The parameter
-// former is the previous address.
+// Moved returns the announcements for f after a change of its MAC address from former.
 func Moved(x *routing.Index, f *routing.Interface, former ofproto.MAC) (out []Announcement) {
 	for _, p := range f.Addresses {
 		out = append(out, announce(f, p.Addr()))
@@ -86,10 +85,10 @@ func announce(f *routing.Interface, a netip.Addr) Announcement {
 	return Announcement{f.ID, f.PatchName(), a, f.MAC}
 }
 
-// announceLinkLocal returns announcements for the link-local addresses derived from the MAC
-// addresses in the parameter former. The namespace keeps these addresses until its tap is
-// recreated, and sends router advertisements from them. An address of another interface on the
-// network is not announced.
+// announceLinkLocal returns announcements for the link-local addresses derived from the
+// previous MAC addresses, former. The namespace keeps these link-local addresses until its tap
+// is recreated, and sends router advertisements from them. It does not announce an address
+// that another interface on the network has.
 func announceLinkLocal(x *routing.Index, f *routing.Interface, former map[ofproto.MAC]bool) (out []Announcement) {
 	six := false
 	for _, p := range f.Addresses {

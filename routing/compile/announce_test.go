@@ -15,7 +15,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Each change causes the expected announcements. The first intent causes none.
+// Each change causes the expected announcements. The first intent causes no announcement.
 func TestOwners(t *testing.T) {
 	leg := func(id, network string, last byte, addresses ...string) routing.Interface {
 		f := routing.Interface{ID: id, Network: network, MAC: ofproto.MAC{2, 0, 0, 0, 0, last}}
@@ -39,8 +39,8 @@ func TestOwners(t *testing.T) {
 			"r1: b pr-b 10.0.2.1 02:00:00:00:00:03"},
 		{[]routing.Router{router("r1", leg("a", "n1", 4, "10.0.1.1/24", "fd00::1/64"), leg("b", "n2", 3, "10.0.2.1/24"))},
 			"r1: a pr-a 10.0.1.1 02:00:00:00:00:04, a pr-a fd00::1 02:00:00:00:00:04, a pr-a fe80::ff:fe00:1 02:00:00:00:00:04"},
-		// An interface is deleted and added with another address, also while it is down, and
-		// one takes over an address.
+		// Three cases: an interface is deleted and added with another MAC address; the same
+		// while it is down; another interface takes over the IP address.
 		{[]routing.Router{router("r1", leg("a", "n1", 4, "10.0.1.1/24", "fd00::1/64"))}, ""},
 		{[]routing.Router{router("r1", leg("a", "n1", 4, "10.0.1.1/24", "fd00::1/64"), down(leg("b", "n2", 5, "10.0.2.1/24")))}, ""},
 		{[]routing.Router{router("r1", leg("a", "n1", 4, "10.0.1.1/24", "fd00::1/64"), leg("b", "n2", 5, "10.0.2.1/24"))},
@@ -67,7 +67,7 @@ func TestOwners(t *testing.T) {
 	}
 }
 
-// The number of remembered addresses of deleted interfaces is bounded.
+// The number of addresses that Owners keeps for deleted interfaces is bounded.
 func TestOwnersForget(t *testing.T) {
 	var o Owners
 	for i := range 3 * forgetful {

@@ -47,8 +47,8 @@ func (c *compiler) answersND(l *leg) bool {
 func (c *compiler) answersEcho() bool { return c.router.EchoResponder && c.can.Has(CanAnswerEcho) }
 
 // answer emits the flows that answer requests for the MAC address of l. Linux does not answer
-// requests with a source in [martians] or from the router itself. Flows of higher priority
-// match these requests.
+// requests from an address in [martians] or from the router itself. Flows of higher priority
+// match such requests.
 func (c *compiler) answer(l *leg) {
 	if c.answersARP() {
 		for _, p := range l.Addresses {
@@ -96,8 +96,8 @@ func (c *compiler) reply(l *leg) {
 	}
 }
 
-// answer returns instructions that apply the actions in the parameter to, apply the limit if
-// there is one, and send the answer.
+// answer returns instructions that apply the actions in to, apply the limit if l has one, and
+// send the answer.
 func (l *leg) answer(to ofproto.Apply) ofproto.Instructions {
 	if l.meters == nil {
 		return ofproto.Do(to, ofproto.Goto{Table: tableAnswer})
@@ -114,8 +114,9 @@ func (c *compiler) refuse() {
 	}
 }
 
-// refuseND emits the flows that drop such solicitations for address a of l. Others drop
-// solicitations with source a; Linux would answer both.
+// refuseND emits the flows that drop two kinds of solicitations that Linux would answer: those
+// for address a of l in which the sender's MAC address is zero or multicast, and those with
+// source a.
 func (c *compiler) refuseND(l *leg, a netip.Addr) {
 	asks := []ofproto.Field{ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndSolicitation), ofproto.ICMPv6Code(0)}
 	about := func(more ...ofproto.Field) ofproto.Match { return v6.match(append(more, asks...)...) }
@@ -133,8 +134,8 @@ func (c *compiler) forged(m ofproto.Match) {
 	c.emit(c.about(), RoleForged, tableLocal, prioForged, m, ofproto.Instructions{})
 }
 
-// answerARP turns an ARP request into the reply that addr is at mac (RFC 826), addressed to
-// the sender given in the request.
+// answerARP returns the actions that turn an ARP request into the reply that addr is at mac
+// (RFC 826). The reply goes to the sender given in the request.
 func answerARP(mac ofproto.MAC, addr netip.Addr) ofproto.Apply {
 	return ofproto.Apply{Actions: ofproto.ActionsOf(
 		ofproto.Move{Src: ofproto.Whole(ofproto.FieldARPSHA), Dst: ofproto.Whole(ofproto.FieldEthDst)},
@@ -149,9 +150,9 @@ func answerARP(mac ofproto.MAC, addr netip.Addr) ofproto.Apply {
 // answerND emits the flows that turn solicitations for address a of l into advertisements (RFC
 // 4861 §7.2.4). Two tables are needed, because Open vSwitch can set the target's MAC address
 // only after it has matched an advertisement. The flows turn the option with the sender's MAC
-// address into the option with the target's MAC address. The kernel therefore answers
-// solicitations without that option. A machine that checks for duplicates of its address sends
-// none of these options; flows send the answer to all nodes.
+// address into the option with the target's MAC address. So solicitations without the option
+// go to the kernel, with one exception: a machine that checks for duplicates of its address
+// omits the option, and flows send the answer to all nodes.
 func (c *compiler) answerND(l *leg, a netip.Addr) {
 	group := ofproto.IPv6Dst(alone(solicitedNode(a)))
 	for _, to := range []ofproto.Field{group, ofproto.IPv6Dst(alone(a))} {
@@ -188,8 +189,8 @@ func groupMAC(a netip.Addr) ofproto.MAC {
 	return ofproto.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
 }
 
-// advertise turns a solicitation into an advertisement, except for the router's MAC address.
-// The actions in the parameter to set its destination.
+// advertise returns the actions that turn a solicitation into an advertisement, except for the
+// router's MAC address. The actions in to set the destination.
 func advertise(a netip.Addr, flags uint32, to ...ofproto.Action) ofproto.Apply {
 	return ofproto.Apply{Actions: ofproto.ActionsOf(append(to,
 		ofproto.SetField{Field: ofproto.IPv6Src(alone(a))},

@@ -12,7 +12,7 @@ import (
 const (
 	prioGroup    = 410 // packets from a multicast MAC address
 	prioAnswer   = 400 // requests that flows answer
-	prioNear     = 210 // packets to route, with a source in a subnet of their interface
+	prioNear     = 210 // packets to route from a source in a subnet of their interface
 	prioRoute    = 200 // packets to route
 	prioFallback = 100 // everything else, in both directions
 )
@@ -61,7 +61,7 @@ func (c *compiler) classify(l *leg) {
 
 const prioKernel = 10 // in tableKernel
 
-// onward continues in tableLocal, with metadata.
+// onward returns instructions that continue in tableLocal with metadata meta.
 func onward(meta uint64) ofproto.Instructions {
 	if meta == 0 {
 		return ofproto.GotoTable(tableLocal)

@@ -1,7 +1,7 @@
 // Package compile translates a router of a [routing.Model] into the flows, groups and meters
-// of its bridge. It is pure: [Compile] is a function of the [routing.Index] and of [Facts],
-// observations of the bridge and the router's namespace. [Recompile] returns the same in time
-// proportional to what has changed.
+// of its bridge. It is pure: the result of [Compile] depends only on the [routing.Index] and
+// on [Facts], which are observations of the bridge and the router's namespace. [Recompile]
+// returns the same as Compile, in time proportional to the size of the change.
 package compile
 
 import (
@@ -18,8 +18,8 @@ type Program struct {
 	// Groups and Meters are the groups and meters that Flows refer to, sorted by ID.
 	Groups []ofproto.GroupEntry
 	Meters []ofproto.MeterEntry
-	// Missing are names of ports that the bridge does not have yet. Flows that need them are
-	// left out.
+	// Missing has the names of ports that the bridge does not have yet. Flows that need these
+	// ports are left out.
 	Missing []string
 	// Objects has the object of the Model for each cookie in Flows.
 	Objects Objects
@@ -54,8 +54,8 @@ var tooBig = ofproto.Bit(ofproto.FieldReg0, 0)
 
 const prioDrop = 0 // in each table
 
-// Compile translates router r of the indexed Model into its program. The result depends only
-// on the arguments: equal arguments give equal Programs.
+// Compile translates router r of the indexed Model into its program. Equal arguments give
+// equal Programs.
 func Compile(x *routing.Index, r *routing.Router, facts Facts) Program {
 	return sourceOf(x, r, facts, source{}).compile()
 }
@@ -66,7 +66,7 @@ type source struct {
 	can     Capabilities
 	kernel  *Kernel
 	known   *Neighbours
-	host    string // of this daemon; "" without a fabric bridge
+	host    string // ID of this host; "" without a fabric bridge
 	legs    []leg
 	missing []string
 
@@ -230,8 +230,8 @@ func (c *compiler) about() routing.Object {
 	return routing.Object{Kind: routing.KindRouter, ID: c.router.ID}
 }
 
-// toKernel sends a packet from l's patch port to the kernel, or drops it if the router has no
-// namespace.
+// toKernel returns instructions that send a packet from l's patch port to the kernel. If the
+// router has no namespace, they drop it.
 func (c *compiler) toKernel(l *leg) ofproto.Instructions {
 	if l.tap == 0 {
 		return ofproto.Instructions{}
@@ -239,7 +239,7 @@ func (c *compiler) toKernel(l *leg) ofproto.Instructions {
 	return ofproto.ApplyActions(ofproto.Output{Port: l.tap})
 }
 
-// drops ends each table with an explicit drop, so that dropped packets are counted.
+// drops emits a final flow for each table that drops and counts all packets without a match.
 func (c *compiler) drops() {
 	for t := tableClassify; t <= tableTap; t++ {
 		c.emit(c.about(), RoleDrop, t, prioDrop, ofproto.Match{}, ofproto.Instructions{})

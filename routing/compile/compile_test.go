@@ -139,7 +139,7 @@ func facts(t *testing.T, text string) compile.Facts {
 	return f
 }
 
-// Laws for the programs of all valid models.
+// TestCompileLaws checks laws that hold for the programs of all valid models.
 func TestCompileLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, facts := drawModel(t)
@@ -159,7 +159,7 @@ func TestCompileLaws(t *testing.T) {
 }
 
 func checkProgram(t *rapid.T, r *routing.Router, facts compile.Facts, prog compile.Program) {
-	var before []ofproto.Flow // of the same table and priority
+	var before []ofproto.Flow // the flows of the same table and priority
 	for f := range prog.Flows.All() {
 		if err := f.Match.Validate(); err != nil {
 			t.Errorf("%v: %v", f, err)
@@ -221,7 +221,8 @@ func checkProgram(t *rapid.T, r *routing.Router, facts compile.Facts, prog compi
 	checkGroups(t, prog)
 }
 
-// checkGroups checks that flows use all groups and meters, and that the ones they use exist.
+// checkGroups checks that flows use every group and meter, and that every group and meter that
+// they use exists.
 func checkGroups(t *rapid.T, prog compile.Program) {
 	groups, meters := make(map[ofproto.GroupID]bool), make(map[ofproto.MeterID]bool)
 	for f := range prog.Flows.All() {

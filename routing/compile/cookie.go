@@ -10,8 +10,8 @@ import (
 )
 
 // A cookie identifies a flow's purpose, so that a line of ovs-ofctl dump-flows can be traced
-// back to the intent: our mark in the top 8 bits, the flow's [Role] in the next 8, and 48 bits
-// of a hash of the [routing.Object].
+// back to the intent. The top 8 bits are our mark, the next 8 bits are the flow's [Role], and
+// the other 48 bits are a hash of the [routing.Object].
 const (
 	cookieMark     ofproto.Cookie = 0xfd << 56
 	cookieMarkMask ofproto.Cookie = 0xff << 56
@@ -29,7 +29,7 @@ const (
 	RoleFallback   Role = 4  // sends all other packets to the kernel
 	RoleFromKernel Role = 5  // sends packets from the kernel out of the interface
 	RoleRoute      Role = 6  // selects packets for the subnets of the interface
-	RoleException  Role = 7  // sends packets to the kernel that flows cannot forward
+	RoleException  Role = 7  // sends packets that flows cannot forward to the kernel
 	RoleNoRoute    Role = 8  // sends packets without a route to the kernel
 	RoleDeliver    Role = 9  // sends packets to an address of the port
 	RoleUnknown    Role = 10 // sends packets for unknown addresses to the kernel
@@ -44,15 +44,15 @@ const (
 	RoleScope      Role = 19 // sends packets from other address scopes to the kernel
 	RoleBlackhole  Role = 20 // drops packets for an extra route
 	RoleMeasure    Role = 21 // checks the length of packets for an extra route
-	RoleKernel     Role = 22 // sends packets to the kernel that other flows have selected
-	RoleProbe      Role = 23 // tests what the switch supports; never stays
+	RoleKernel     Role = 22 // sends packets that other flows have selected to the kernel
+	RoleProbe      Role = 23 // tests what the switch supports; deleted after the test
 	// 24 was the role of packets dropped by one meter for all machines.
 	RoleAsk     Role = 25 // passes on requests for the MAC address of the interface, to be answered
 	RoleForged  Role = 26 // drops requests with an impossible sender
 	RoleOwn     Role = 27 // sends packets for addresses of the router itself to the kernel
 	RoleForeign Role = 28 // sends packets that the namespace routes differently to the kernel
-	RoleSlow    Role = 29 // sends packets from and to an object whose fast path is off to the kernel
-	RoleFast    Role = 30 // exempts a part of such a route that is routed differently
+	RoleSlow    Role = 29 // sends packets from and to an object with fast path off to the kernel
+	RoleFast    Role = 30 // exempts packets from RoleSlow: a part of the route's destination has another route
 	RoleLimit   Role = 31 // limits how often a machine behind the interface gets its MAC address
 
 	// Not roles of flows: packets that meters of the interface have dropped, by the kind of
@@ -63,38 +63,39 @@ const (
 	RoleLimitedUnknown    Role = 35
 
 	RoleSearch    Role = 36 // limits packets from the interface for unknown addresses
-	RoleNeighbour Role = 37 // exempts a resolved neighbour from that limit
-	RoleTap       Role = 38 // sends packets within that limit to the kernel
+	RoleNeighbour Role = 37 // exempts a resolved neighbour from RoleSearch
+	RoleTap       Role = 38 // sends packets within the limit of RoleSearch to the kernel
 
 	// Not a role of flows: packets of an interface that were larger than the next MTU and went
-	// to the kernel, as counted by a meter. After check_pkt_larger, Open vSwitch adds a packet
-	// to the counters of two flows: the flow for larger packets and the flow for other packets.
+	// to the kernel. A meter counts them, because flows cannot: after check_pkt_larger, Open
+	// vSwitch adds a packet to the counters of both the flow for larger packets and the flow
+	// for other packets.
 	RoleLarger Role = 39
 
-	// Of the fabric bridge and, the last two, of packets between it and routing bridges.
+	// Roles of the fabric bridge, and of packets between it and routing bridges.
 	RoleTunnel       Role = 40 // accepts packets from the tunnels of the host
 	RoleCarry        Role = 41 // recognizes packets of the network
-	RoleArrive       Role = 42 // sends packets from the object, which other hosts have sent, on
+	RoleArrive       Role = 42 // sends on packets of the object that came from other hosts
 	RoleLocal        Role = 43 // keeps packets for or from the gateway on this host
-	RoleProxy        Role = 44 // answers requests for the MAC address of the port, which is on another host
-	RoleKnown        Role = 45 // keeps requests for the MAC address of the port, which is on this host, on this host
+	RoleProxy        Role = 44 // answers requests for the MAC address of the port on another host
+	RoleKnown        Role = 45 // keeps requests for the MAC address of a port of this host on this host
 	RoleTunnelOut    Role = 46 // sends packets for the port to its host
 	RoleFlood        Role = 47 // sends broadcasts of the network to its hosts
 	RoleLearn        Role = 48 // learns the host of machines that are not declared
 	RoleLearned      Role = 49 // a learned flow
 	RoleReturn       Role = 50 // returns packets that stay on this host to the routing bridge
 	RoleImposter     Role = 51 // drops packets from other hosts that claim to come from a machine of this host
-	RoleFromFabric   Role = 52 // sends packets that other hosts have routed out of the interface
-	RoleResolved     Role = 53 // passes answers to the namespace's requests for MAC addresses on
+	RoleFromFabric   Role = 52 // sends packets routed by other hosts out of the interface
+	RoleResolved     Role = 53 // passes on answers to the namespace's requests for MAC addresses
 	RoleToFabric     Role = 54 // sends packets from the kernel to the fabric bridge
 	RoleHello        Role = 57 // sends messages of the host to the controller
 	RoleNext         Role = 56 // continues in the next table
-	RoleUplinkOut    Role = 58 // sends packets for or of the object out of the uplink
-	RoleAstray       Role = 59 // drops packets for the port, which is on another host
+	RoleUplinkOut    Role = 58 // sends packets for or from the object out of the uplink
+	RoleAstray       Role = 59 // drops packets for the port on another host
 	RoleLimitedFlood Role = 55 // broadcasts of a network dropped by a meter; not a role of flows
 )
 
-// Does describes the purpose of a flow with role r for object o.
+// Does returns a description of the purpose of a flow with role r for object o.
 func (r Role) Does(o routing.Object) string {
 	switch who := o.String(); r {
 	case RoleARP:
@@ -236,14 +237,14 @@ func RoleOf(c ofproto.Cookie) (Role, bool) {
 	return Role(c >> 48), c&cookieMarkMask == cookieMark
 }
 
-// CookieSlice returns a cookie and mask that select part i of 2^halves parts of our flows.
-// With many objects the parts have about the same size.
+// CookieSlice returns a cookie and mask that select one of 2^halves parts of our flows: part
+// i. With many objects the parts have about the same size.
 func CookieSlice(i, halves int) (cookie, mask ofproto.Cookie) {
 	mask = cookieHashMask &^ (cookieHashMask >> halves)
 	return cookieMark | ofproto.Cookie(i)<<(48-halves)&mask, cookieMarkMask | mask
 }
 
-// Limits describes the packets of role r, which a meter limits or counts.
+// Limits returns a description of the packets that a meter with role r limits or counts.
 func (r Role) Limits() string {
 	switch r {
 	case RoleLimitedResolution:

@@ -9,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Each of our cookies is in exactly one slice, no other cookie is in any, and the slices have
-// similar sizes.
+// Each of our cookies is in exactly one slice, no other cookie is in a slice, and the slices
+// have similar sizes.
 func TestCookieSlices(t *testing.T) {
 	const objects = 4096
 	for _, halves := range []int{0, 1, 5, 6} {

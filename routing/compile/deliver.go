@@ -15,8 +15,8 @@ const (
 	prioDeliver = 100
 )
 
-// deliver emits a flow for each address of port p, on l's network, that lies in one of l's
-// subnets. It emits none if other flows send the port's packets to the kernel.
+// deliver emits a flow for each address of port p that lies in one of l's subnets. p is on l's
+// network. If other flows send p's packets to the kernel, deliver emits no flow.
 func (c *compiler) deliver(l *leg, p *routing.Port) {
 	switch {
 	case !c.slows():
@@ -34,8 +34,8 @@ func (c *compiler) deliver(l *leg, p *routing.Port) {
 	}
 }
 
-// isHost reports whether a is neither the broadcast nor the network address of a subnet; the
-// kernel handles these.
+// isHost reports whether a is neither the broadcast nor the network address of a subnet of l.
+// The kernel handles these two.
 func (l *leg) isHost(a netip.Addr) bool {
 	for _, p := range l.Addresses {
 		if p.Contains(a) && !routing.IsHost(netip.PrefixFrom(a, p.Bits())) {
@@ -51,11 +51,11 @@ func (c *compiler) sendsLarge(l *leg) bool {
 	return c.can.Has(CanCheckLength) && c.min < l.network.MTU
 }
 
-// rest emits the flows for packets from l that match no port: too large ones, and those for
-// unknown addresses.
+// rest emits the flows for packets from l that match no port's flow: packets that are too
+// large, and packets for unknown addresses.
 func (c *compiler) rest(l *leg) {
 	in := ofproto.InPort(l.patch)
-	if c.sendsLarge(l) { // the flow counts all packets after check_pkt_larger, the meter only the larger ones
+	if c.sendsLarge(l) { // a meter counts, see RoleLarger
 		do := slices.Collect(c.toKernel(l).All())
 		c.limited(l, countLarge, RoleTooBig, tableDeliver, prioTooBig, ofproto.MatchOf(in, ofproto.Reg(0, 1, 1)), do...)
 	}

@@ -109,7 +109,7 @@ func drawModel(t *rapid.T) (*routing.Model, compile.Facts) {
 // drawPort draws port number p of network n.
 func drawPort(t *rapid.T, id string, n, p int, mac ofproto.MAC) routing.Port {
 	port := routing.Port{ID: id, Network: fmt.Sprint("net", n), MAC: mac, NoFastPath: rapid.IntRange(0, 3).Draw(t, "port's fast path") == 1}
-	for s := range 3 { // no router is in the third subnet
+	for s := range 3 { // routers have no address in the third subnet
 		if rapid.Bool().Draw(t, "has address") {
 			port.Addresses = append(port.Addresses, subnet(n, s, 10+p).Addr())
 		}
@@ -140,7 +140,8 @@ func drawPort(t *rapid.T, id string, n, p int, mac ofproto.MAC) routing.Port {
 	return port
 }
 
-// subnet returns address host in subnet s of network n; lengths differ.
+// subnet returns the address with number host in subnet s of network n. The subnets have
+// different prefix lengths.
 func subnet(n, s, host int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n), byte(64 * s), byte(host)}), 24-s-n%2)
 }
@@ -207,7 +208,7 @@ func drawRoutes(t *rapid.T, networks []routing.Network, r *routing.Router) {
 	}
 }
 
-// host returns a with another last byte.
+// host returns a with n as its last byte.
 func host(a netip.Addr, n int) netip.Addr {
 	b := a.AsSlice()
 	b[len(b)-1] = byte(n)

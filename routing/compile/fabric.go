@@ -46,7 +46,7 @@ type fabricLeg struct {
 	port ofproto.PortNo // to the router's bridge
 }
 
-// The number of broadcasts a second that a host sends to the other hosts of a network.
+// The number of broadcasts a second that a host sends to the other hosts of each network.
 const floodRate = 1000
 
 // The number of messages of other hosts that a switch sends to the controller a second.
@@ -55,9 +55,10 @@ const helloRate = 5000
 // HelloType is the EtherType of messages between hosts; their VNI is 0.
 const HelloType = 0x88b5
 
-// CompileFabric translates the networks that span hosts into the program of the fabric bridge of
-// facts.Host. If prev is an earlier Program of it, and only ports have changed since, it takes
-// time for these only. Any other prev, such as the zero Program, only makes it slower.
+// CompileFabric translates the networks that span hosts into the program of the fabric bridge
+// of facts.Host. The result does not depend on prev, only the speed does: if prev is an
+// earlier Program of the bridge and only ports have changed, the time depends on the number of
+// changed ports.
 func CompileFabric(prev Program, x *routing.Index, facts FabricFacts) Program {
 	s := fabricSourceOf(x, facts, prev.fabric)
 	if prev.fabric == nil || !s.differsInPorts(prev.fabric) {
@@ -82,8 +83,8 @@ func CompileFabric(prev Program, x *routing.Index, facts FabricFacts) Program {
 		Objects: Objects{sorted.Exchange(prev.Objects.set, gone.objects, come.objects)}, fabric: s}
 }
 
-// fabricSourceOf returns what the Program depends on. It reuses the expensive parts of prev, which
-// may be nil.
+// fabricSourceOf returns the source of the Program. It reuses the expensive parts of prev,
+// which may be nil.
 func fabricSourceOf(x *routing.Index, facts FabricFacts, prev *fabricSource) *fabricSource {
 	s := &fabricSource{host: facts.Host, can: facts.Can, ports: facts.Ports}
 	for h := range x.Hosts("") {
@@ -168,7 +169,7 @@ func (s *fabricSource) count(n *spanning, prev *fabricSource) map[string]int {
 	return out
 }
 
-// hostOf returns the host of p, nil if p is on this host or its host is not known.
+// hostOf returns the host of p, or nil if p is on this host or its host is not known.
 func (s *fabricSource) hostOf(p *routing.Port) *routing.Host {
 	if p.Host == "" || p.Host == s.host {
 		return nil
@@ -185,7 +186,7 @@ func (s *fabricSource) peer(id string) *routing.Host {
 	return s.peers[i]
 }
 
-// differsInPorts reports whether s and t differ only in the ports of their networks.
+// differsInPorts reports whether s and t are equal except for the ports of their networks.
 func (s *fabricSource) differsInPorts(t *fabricSource) bool {
 	return s.host == t.host && s.can == t.can && s.hello == t.hello && maps.Equal(s.ports, t.ports) && slices.EqualFunc(s.peers, t.peers, (*routing.Host).Equal) && slices.EqualFunc(s.uplinks, t.uplinks, (*routing.Host).Equal) &&
 		slices.EqualFunc(s.networks, t.networks, func(n, m spanning) bool {

@@ -74,8 +74,9 @@ func drawFleetPort(t *rapid.T, m *routing.Model, i int) routing.Port {
 	return p
 }
 
-// A fabric bridge gives back every program as equal values, and the changes from one program to
-// the next are sufficient. A recompiled program equals one that is compiled from the start.
+// A program that is read back from a fabric bridge equals the program that was written. The
+// changes from one program to the next are sufficient. Compiling from an earlier program has
+// the same result as compiling without one.
 func TestSwitchGivesBackFabricPrograms(t *testing.T) {
 	h := lab.Boot(t)
 	sw := realSwitch{conn: connect(t, h)}

@@ -10,19 +10,19 @@ import (
 // The pipeline of the fabric bridge. The metadata of a packet is [spanning.mark] of its network.
 // docs/flow-program.md describes the whole program.
 //
-// Nothing that came by a tunnel leaves by a tunnel: such packets only go to the integration bridge
-// and to routing bridges, and what comes back from there has the MAC address of a router or is a
-// request that is not for this host.
+// No packet that came by a tunnel leaves by a tunnel. Packets from tunnels go only to the
+// integration bridge and to routing bridges. A packet that comes back from there has the MAC
+// address of a router, or is a request that is not for this host.
 const (
-	fabricAdmit   ofproto.TableID = iota // by ingress port, and tunnels by the sender's address
+	fabricAdmit   ofproto.TableID = iota // by ingress port; packets from tunnels also by the sender's address
 	fabricVNI                            // from tunnels: by VNI
 	fabricArrive                         // from tunnels: to a routing bridge, or to the integration bridge
 	fabricLocal                          // from the integration bridge: packets from and to gateways stay here
 	fabricResolve                        // requests for MAC addresses
 	fabricDeliver                        // by destination
-	fabricLearned                        // by destination: machines that are not declared; learned flows
+	fabricLearned                        // by destination: learned flows for machines that are not declared
 	fabricAnswer                         // neighbour advertisements in the name of machines on other hosts
-	fabricAsked                          // answers to other hosts' namespaces; learned flows
+	fabricAsked                          // learned flows for answers to other hosts' namespaces
 	fabricReturn                         // packets that stay here
 	fabricWire                           // packets that leave by the uplink
 )
@@ -40,11 +40,12 @@ const (
 	prioLearn     = 100
 )
 
-// Learned flows of machines that are not declared, for each network, and how long they last.
+// The number of learned flows for machines that are not declared, on each network, and their
+// timeouts.
 const (
 	learnLimit = 1024
-	learnIdle  = 300 // seconds, as MAC tables of Open vSwitch
-	askedHard  = 5   // seconds for an answer to a namespace's request
+	learnIdle  = 300 // seconds, as in Open vSwitch's MAC tables
+	askedHard  = 5   // seconds in which a namespace's request is answered
 )
 
 // A fabricCompiler emits the flows of a fabric bridge.
@@ -70,7 +71,7 @@ func (l *fabricLeg) object() routing.Object {
 	return routing.Object{Kind: routing.KindInterface, ID: l.ID, Interface: l.ID}
 }
 
-// mark returns the metadata of n's packets.
+// mark returns the metadata that marks n's packets.
 func (n *spanning) mark() uint64 {
 	if n.uplink != 0 {
 		return 1<<32 | uint64(n.VLAN)
@@ -78,12 +79,12 @@ func (n *spanning) mark() uint64 {
 	return uint64(n.VNI)
 }
 
-// of matches packets of n.
+// of returns a match of packets of n with the given fields.
 func (n *spanning) of(fields ...ofproto.Field) ofproto.Match {
 	return ofproto.MatchOf(append(fields, ofproto.Metadata(n.mark(), ^uint64(0)))...)
 }
 
-// enter makes a packet one of n.
+// enter returns instructions that mark a packet as one of n and continue in table t.
 func (n *spanning) enter(t ofproto.TableID) ofproto.Instructions {
 	return ofproto.Do(ofproto.WriteMetadata{Value: n.mark(), Mask: ^uint64(0)}, ofproto.Goto{Table: t})
 }
@@ -114,7 +115,7 @@ func (c *fabricCompiler) all() {
 	c.rest()
 }
 
-// network emits the flows of n as a whole.
+// network emits the flows of n that do not belong to an interface or a port.
 func (c *fabricCompiler) network(n *spanning) {
 	if n.uplink != 0 {
 		c.uplinkNetwork(n)
@@ -127,7 +128,7 @@ func (c *fabricCompiler) network(n *spanning) {
 	c.floods(n, ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.ToGroup{ID: n.group})})
 	group := ofproto.EthDstBits(groupBit, groupBit)
 	if n.Broadcast == routing.BroadcastAll {
-		for k := range n.legs { // a namespace looks for a machine that is not declared
+		for k := range n.legs { // requests of a namespace for a machine that is not declared
 			l := &n.legs[k]
 			for _, m := range []ofproto.Match{
 				n.of(ofproto.InPort(l.port), ofproto.EthSrc(l.MAC), group, ofproto.ARP(), ofproto.ARPOp(arpRequest)),
@@ -140,7 +141,7 @@ func (c *fabricCompiler) network(n *spanning) {
 	c.emit(about, RoleReturn, fabricDeliver, prioLearn, n.of(group), ofproto.GotoTable(fabricReturn))
 }
 
-// floods emits the flows that do something with broadcasts by machines of this host.
+// floods emits the flows that apply do to the broadcasts of this host's machines.
 func (c *fabricCompiler) floods(n *spanning, do ofproto.Instruction) {
 	flood := func(prio uint16, m ofproto.Match) {
 		if n.meter != 0 {
@@ -165,7 +166,7 @@ func (c *fabricCompiler) floods(n *spanning, do ofproto.Instruction) {
 
 const protoUDP = 17 // RFC 768
 
-// learn learns the host of the sender of a packet that came by a tunnel.
+// learn returns the action that learns the sender's host from a packet that came by a tunnel.
 func (c *fabricCompiler) learn(n *spanning) ofproto.Learn {
 	return ofproto.Learn{Table: fabricLearned, Priority: prioLearn, Cookie: CookieOf(n.object(), RoleLearned), Idle: learnIdle, Limit: learnLimit,
 		Specs: ofproto.SpecsOf(append([]ofproto.LearnSpec{
@@ -174,8 +175,8 @@ func (c *fabricCompiler) learn(n *spanning) ofproto.Learn {
 		}, c.backToSender()...)...)}
 }
 
-// backToSender returns the actions of a learned flow, which send packets to the host that sent the
-// packet that was learned from.
+// backToSender returns the actions of a learned flow. They send packets to the host that sent
+// the packet from which the flow was learned.
 func (c *fabricCompiler) backToSender() []ofproto.LearnSpec {
 	src, dst := ofproto.Whole(ofproto.FieldTunIPv4Src), ofproto.Whole(ofproto.FieldTunIPv4Dst)
 	if len(c.peers) > 0 && c.peers[0].Tunnel.Address.Is6() {
@@ -233,14 +234,15 @@ func (c *fabricCompiler) gatewayLocal(n *spanning, l *fabricLeg) {
 	}
 }
 
-// asked learns that the sender of a request, which came by a tunnel, waits for the answer: an ARP
-// reply or an advertisement from the requested address.
+// asked returns the action that learns from a request that came by a tunnel. The learned flow
+// matches the answer (an ARP reply or an advertisement from the requested address) and sends
+// it to the requester's host.
 func (c *fabricCompiler) asked(n *spanning, kind ofproto.FieldID) ofproto.Learn {
 	return c.waiting(n, kind, c.backToSender()...)
 }
 
-// waiting returns the action that learns a flow for the answer to a request. The actions of that flow
-// are do.
+// waiting returns the action that learns a flow for the answer to a request. The learned flow
+// has the actions do.
 func (c *fabricCompiler) waiting(n *spanning, kind ofproto.FieldID, do ...ofproto.LearnSpec) ofproto.Learn {
 	match := func(f ofproto.FieldID, v uint64) ofproto.LearnSpec {
 		return ofproto.LearnValue(ofproto.LearnMatch, ofproto.Whole(f), v)
@@ -269,7 +271,7 @@ func (l *fabricLeg) addresses() []netip.Addr {
 	return out
 }
 
-// requests returns the matches of multicast requests for the MAC address of a.
+// requests returns matches of multicast requests on n for the MAC address of a.
 func (n *spanning) requests(a netip.Addr) []ofproto.Match {
 	group := ofproto.EthDstBits(groupBit, groupBit)
 	if a.Is4() {
@@ -330,8 +332,9 @@ func (c *fabricCompiler) proxy(n *spanning, p *routing.Port, a netip.Addr) {
 		ofproto.ApplyActions(append([]ofproto.Action{ofproto.SetField{Field: ofproto.NDTargetMAC(p.MAC)}}, back...)...))
 }
 
-// rest ends each table: with the next table or an explicit drop, so that dropped packets are
-// counted. It also drops requests with an impossible sender, see [compiler.refuse].
+// rest emits the last flow of each table, which continues in the next table, or drops and
+// counts packets. It also emits the flows that drop requests with an impossible sender, see
+// [compiler.refuse].
 func (c *fabricCompiler) rest() {
 	about := hostObject(c.host)
 	for _, m := range []ofproto.Match{

@@ -5,29 +5,30 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// This file has the flows of networks that an uplink carries. The switches behind the uplink learn
-// where MAC addresses are. So a packet that this host has routed leaves with an address of its own,
-// H(host, interface), in the place of the interface's M, and the host where it arrives puts M back.
-// See [routing.UplinkMAC].
+// This file has the flows of networks that an uplink carries. The switches behind the uplink
+// learn where MAC addresses are. So a packet that this host has routed does not leave with M,
+// the MAC address of the router interface, as its source: it leaves with H, an address that
+// only this host uses for the interface (see [routing.UplinkMAC]). The host where the packet
+// arrives replaces H by M.
 //
-// Nothing that came by the uplink leaves by it, for the same reasons as with tunnels.
+// No packet that came by the uplink leaves by it, for the same reasons as with tunnels.
 
 const etherVLAN = 0x8100 // IEEE 802.1Q
 
-// Priorities in table arrive, of packets that came by the uplink.
+// Priorities in table fabricArrive of flows for packets that came by the uplink.
 const (
-	prioReturned = 420 // packets that came back
+	prioReturned = 420 // packets of this host that came back
 	prioAstray   = 395 // packets for machines on other hosts
 	prioSwitched = 100
 )
 
-// A sender is a kind of requests for MAC addresses, with the action that sets the sender's MAC address
-// in them.
+// A sender is a kind of request for a MAC address, and the action that sets the sender's MAC
+// address in such a request.
 type sender struct {
 	match []ofproto.Field
 	set   ofproto.Action
-	kind  ofproto.FieldID // of the type of the request
-	can   bool            // the switch can do that
+	kind  ofproto.FieldID // the field with the type of the request
+	can   bool            // the switch supports set
 }
 
 // senders returns the kinds of requests, with mac as the sender's MAC address.
@@ -38,12 +39,13 @@ func (c *fabricCompiler) senders(mac ofproto.MAC) []sender {
 	}
 }
 
-// tag returns the actions that send a packet of n out of the uplink, after others.
+// tag returns instructions with the actions in first and then those that send a packet of n
+// out of the uplink.
 func (n *spanning) tag(first ...ofproto.Action) ofproto.Instructions {
 	return ofproto.ApplyActions(append(first, ofproto.PushVLAN{EtherType: etherVLAN}, ofproto.SetField{Field: ofproto.VLAN(n.VLAN)}, ofproto.Output{Port: n.uplink})...)
 }
 
-// uplinkNetwork emits the flows of n as a whole.
+// uplinkNetwork emits the flows of n that do not belong to an interface or a port.
 func (c *fabricCompiler) uplinkNetwork(n *spanning) {
 	about := n.object()
 	group := ofproto.EthDstBits(groupBit, groupBit)
@@ -94,7 +96,8 @@ func (c *fabricCompiler) uplinkGateway(n *spanning, l *fabricLeg) {
 	c.emit(about, RoleCarry, fabricAdmit, prioHost, ofproto.MatchOf(in, ofproto.EthSrc(l.MAC)), n.enter(fabricResolve))
 	c.emit(about, RoleReturn, fabricReturn, prioHost, ofproto.MatchOf(in), ofproto.ApplyActions(ofproto.Output{Port: ofproto.PortInPort}))
 
-	// Out of the uplink. A machine that is not declared may be on either side.
+	// Flows that send packets out of the uplink. A machine that is not declared may be on this
+	// host or behind the uplink.
 	from := []ofproto.Field{in, ofproto.EthSrc(l.MAC)}
 	c.emit(about, RoleFlood, fabricDeliver, prioLearn-25, n.of(from...),
 		ofproto.Do(ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Output{Port: ofproto.PortInPort})}, ofproto.Goto{Table: fabricWire}))
@@ -108,7 +111,7 @@ func (c *fabricCompiler) uplinkGateway(n *spanning, l *fabricLeg) {
 		m = n.of(append(s.match, from...)...)
 		if s.can {
 			c.emit(about, RoleUplinkOut, fabricWire, prioAsks, m, n.tag(leave, s.set))
-		} else { // it would bring M to another host
+		} else { // drop the request: it would carry M to another host
 			c.emit(about, RoleUplinkOut, fabricWire, prioAsks, m, ofproto.Instructions{})
 		}
 	}
@@ -120,7 +123,7 @@ func (c *fabricCompiler) uplinkPeer(n *spanning, l *fabricLeg, h *routing.Host) 
 	about := l.object()
 	mac := routing.UplinkMAC(h.ID, l.ID)
 	from, group := ofproto.EthSrc(mac), ofproto.EthDstBits(groupBit, groupBit)
-	c.emit(about, RoleLocal, fabricLocal, prioGateway, n.of(from), ofproto.Instructions{}) // only that host has it
+	c.emit(about, RoleLocal, fabricLocal, prioGateway, n.of(from), ofproto.Instructions{}) // only host h has the address
 	c.emit(about, RoleLocal, fabricArrive, prioMulticast, n.of(from, group), ofproto.Instructions{})
 	if l.port == 0 {
 		c.emit(about, RoleLocal, fabricArrive, prioRouted, n.of(from), ofproto.Instructions{})
@@ -136,8 +139,8 @@ func (c *fabricCompiler) uplinkPeer(n *spanning, l *fabricLeg, h *routing.Host) 
 	c.emit(about, RoleArrive, fabricArrive, prioRouted, n.of(from), ofproto.ApplyActions(arrive...))
 }
 
-// askedByUplink is [fabricCompiler.asked] for a request that came by the uplink: the answer goes to
-// H of the host that waits.
+// askedByUplink is [fabricCompiler.asked] for a request that came by the uplink. The answer
+// goes to address H of the requester's host.
 func (c *fabricCompiler) askedByUplink(n *spanning, kind ofproto.FieldID) ofproto.Learn {
 	to := []ofproto.LearnSpec{ofproto.LearnField(ofproto.LearnLoad, ofproto.Whole(ofproto.FieldEthDst), ofproto.Whole(ofproto.FieldEthSrc))}
 	if kind == ofproto.FieldARPOp {
@@ -146,7 +149,7 @@ func (c *fabricCompiler) askedByUplink(n *spanning, kind ofproto.FieldID) ofprot
 	return c.waiting(n, kind, append(to, ofproto.LearnPort(ofproto.Whole(ofproto.FieldInPort16)))...)
 }
 
-// uplinkMachine emits the flows for port p on n. It is here, or elsewhere.
+// uplinkMachine emits the flows for port p on n, which may be on this host or on another.
 func (c *fabricCompiler) uplinkMachine(n *spanning, p *routing.Port) {
 	about := routing.Object{Kind: routing.KindPort, ID: p.ID}
 	from, to := ofproto.EthSrc(p.MAC), ofproto.EthDst(p.MAC)

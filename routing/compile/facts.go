@@ -11,11 +11,11 @@ import (
 type Facts struct {
 	Ports  Ports
 	Can    Capabilities
-	Kernel *Kernel // nil if there is no namespace, or it has not been read yet
+	Kernel *Kernel // nil if the router has no namespace, or it has not been read yet
 	// Neighbours are the resolved neighbours of the namespace, or nil if they have not
 	// been read yet.
 	Neighbours *Neighbours
-	// Host is the ID of this host, if it has a fabric bridge; else "".
+	// Host is the ID of this host, or "" if it has no fabric bridge.
 	Host string
 }
 
@@ -27,8 +27,8 @@ func (f Facts) Equal(g Facts) bool {
 // Ports are the OpenFlow numbers of a bridge's ports, by name.
 type Ports map[string]ofproto.PortNo
 
-// Capabilities are the features of a switch beyond those of every OpenFlow 1.3 switch. The
-// kernel handles the packets for which the switch lacks a capability.
+// Capabilities are features that only some OpenFlow 1.3 switches have. If a switch lacks the
+// capability that a packet needs, the kernel handles the packet.
 type Capabilities uint8
 
 // The capabilities, which [Probes] detects.

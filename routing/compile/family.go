@@ -25,7 +25,7 @@ func familyOf(a netip.Addr) family {
 
 func (v family) is(a netip.Addr) bool { return familyOf(a) == v }
 
-// field matches packets of the family.
+// field returns the field that matches packets of the family.
 func (v family) field() ofproto.Field {
 	if v == v4 {
 		return ofproto.IPv4()
@@ -33,7 +33,7 @@ func (v family) field() ofproto.Field {
 	return ofproto.IPv6()
 }
 
-// match matches packets of the family with the given fields.
+// match returns a match of packets of the family with the given fields.
 func (v family) match(fields ...ofproto.Field) ofproto.Match {
 	return ofproto.MatchOf(append(fields, v.field())...)
 }

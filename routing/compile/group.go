@@ -12,8 +12,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// groupIDs returns group numbers for the routes of r, in case they have several next hops.
-// They depend on the destinations.
+// groupIDs returns a group number for each route of r. Only routes with several next hops need
+// one. The numbers depend on the destinations.
 func groupIDs(r *routing.Router) []ofproto.GroupID {
 	ids := numbers(len(r.Routes), func(i int) string { return r.Routes[i].Destination.String() }, uint32(^groupMarkMask>>1))
 	out := make([]ofproto.GroupID, len(ids))
@@ -23,8 +23,8 @@ func groupIDs(r *routing.Router) []ofproto.GroupID {
 	return out
 }
 
-// numbers returns a number for each of n names: a hash masked by mask or, if that is taken,
-// the next free one. It avoids the numbers in not.
+// numbers returns a number for each of n names: a hash of the name, masked by mask. If another
+// name or not has this number, the result is the next free number.
 func numbers(n int, name func(int) string, mask uint32, not ...uint32) []uint32 {
 	out := make([]uint32, n)
 	taken := make(map[uint32]bool, n)
@@ -43,13 +43,13 @@ func numbers(n int, name func(int) string, mask uint32, not ...uint32) []uint32 
 }
 
 // slots is the number of buckets of a group. A switch selects the bucket by a hash of the
-// packet's addresses and ports. As the number and weights of the buckets are constant, a
-// connection keeps its bucket, and changes its next hop only if the bucket does.
+// packet's addresses and ports. The number and the weights of the buckets never change, so a
+// connection keeps its bucket. It gets another next hop only if its bucket does.
 const slots = 64
 
-// share assigns a next hop to each slot: the one with the highest weighted hash of slot and
-// address (rendezvous hashing). If a next hop is deleted, its slots go to the others, and the
-// other slots do not change.
+// share assigns a next hop to each slot by rendezvous hashing: the next hop with the highest
+// weighted hash of slot and address gets the slot. If a next hop is deleted, only its slots
+// change.
 func share(hops []routing.NextHop) [slots]int {
 	var out [slots]int
 	for s := range out {
@@ -70,8 +70,8 @@ func uniform(slot int, a netip.Addr) float64 {
 	return (float64(binary.BigEndian.Uint64(sum[:])>>11) + 0.5) / (1 << 53)
 }
 
-// groupEntries returns the groups of routes with several next hops, all of which belong to
-// ports.
+// groupEntries returns the groups. Each is for a route with several next hops, if ports have
+// the addresses of all of them.
 func (s source) groupEntries() (out []ofproto.GroupEntry) {
 	c := compiler{source: s}
 	for i := range s.router.Routes {

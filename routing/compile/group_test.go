@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Next hops get traffic in proportion to their weights, on average. Deleting one does not
-// change the buckets of the others; increasing a weight loses none of its buckets.
+// Next hops get traffic in proportion to their weights, on average. If a next hop is deleted,
+// the others keep their buckets. If the weight of a next hop grows, it keeps its buckets.
 func TestShares(t *testing.T) {
 	// buckets returns the next hop of each bucket of a route through hosts with weights;
 	// weight 0 means no host.

@@ -8,31 +8,31 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Kernel describes a router's namespace. It selects the packets that flows would match but
-// that the kernel routes differently from the intent. It is immutable. A [KernelReader] makes
-// one.
+// A Kernel describes how a router's namespace differs from the intent. It selects the packets
+// that flows would match but that the kernel routes differently. It is immutable. A
+// [KernelReader] makes a Kernel.
 type Kernel struct {
-	// Local are the destinations in the local table: addresses of the namespace on any link,
-	// and broadcast and anycast addresses. Destinations of the router's interfaces that are up
-	// are not included. They do not overlap.
+	// Local has the destinations in the local table: addresses of the namespace on any link,
+	// and broadcast and anycast addresses. It does not include those of the router's
+	// interfaces that are up. The prefixes do not overlap.
 	Local []netip.Prefix
-	// Routes are destinations of others' routes in the main table that the kernel prefers to
-	// connected subnets and extra routes: longer prefixes, and the same prefix with a smaller
-	// metric.
+	// Routes has the destinations of other programs' routes in the main table that the kernel
+	// prefers to connected subnets and extra routes. Such a route has a longer prefix, or the
+	// same prefix and a smaller metric.
 	Routes []netip.Prefix
-	// Choices are packets for which policy rules decide before the main table.
+	// Choices selects the packets for which policy rules decide before the main table.
 	Choices []KernelChoice
-	// Crowded are the prefixes of Routes and Choices that replace more than [MaxKernelRoutes]
-	// routes.
+	// Crowded has the prefixes in Routes and Choices that stand for more than
+	// [MaxKernelRoutes] routes.
 	Crowded []netip.Prefix
 }
 
 // A KernelChoice selects packets by their addresses.
 type KernelChoice struct{ From, To netip.Prefix }
 
-// MaxKernelRoutes is the maximum number of routes of the namespace inside one connected subnet
-// or extra route that get a flow each. If there are more, the kernel gets all packets for that
-// subnet or route.
+// MaxKernelRoutes limits the flows for routes of the namespace inside one connected subnet or
+// extra route. Up to this number, each route gets a flow. Beyond it, one flow sends all
+// packets for the subnet or extra route to the kernel.
 const MaxKernelRoutes = 1000
 
 // Equal reports whether k and l are equal; either may be nil.
@@ -63,8 +63,8 @@ func (k *Kernel) Others(r *routing.Router) (addresses, routes, rules int) {
 // kernelRoles are the roles of flows that depend on the Kernel.
 var kernelRoles = [...]Role{RoleOwn, RoleForeign}
 
-// FromKernel reports whether flows of role r depend on the namespace. Before it has been read,
-// they must not be deleted.
+// FromKernel reports whether flows of role r depend on the namespace. Until the namespace has
+// been read, these flows must not be deleted.
 func (r Role) FromKernel() bool { return slices.Contains(kernelRoles[:], r) }
 
 // kernel emits the flows that send packets to the kernel if it routes them differently.
@@ -87,10 +87,10 @@ func (c *compiler) kernel() {
 	}
 }
 
-// prio returns the priority of the flow for c. Overlapping choices have different ones.
+// prio returns the priority of the flow for c. Overlapping choices have different priorities.
 func (c KernelChoice) prio() uint16 { return uint16(prioChoice + 129*c.From.Bits() + c.To.Bits()) }
 
-// ownPrefixes returns the own prefixes of all interfaces.
+// ownPrefixes returns the results of [leg.own] for all interfaces.
 func (c *compiler) ownPrefixes() map[netip.Prefix]bool {
 	own := make(map[netip.Prefix]bool)
 	for i := range c.legs {
@@ -103,8 +103,9 @@ func (c *compiler) ownPrefixes() map[netip.Prefix]bool {
 
 // own returns the entries of the kernel's local table for l's addresses. These are the
 // addresses themselves, the broadcast addresses of IPv4 subnets, and the subnet-router anycast
-// addresses of IPv6 subnets (RFC 4291 §2.6.1), except for subnets of RFC 6164. Before 5.14,
-// Linux treats the lowest address of an IPv4 subnet as a broadcast address too.
+// addresses of IPv6 subnets (RFC 4291 §2.6.1), except for subnets with two addresses (RFC
+// 6164). Before 5.14, Linux treats the lowest address of an IPv4 subnet as a broadcast address
+// too.
 func (l *leg) own() (out []netip.Prefix) {
 	add := func(a netip.Addr) {
 		if p := alone(a); !slices.Contains(out, p) {

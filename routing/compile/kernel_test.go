@@ -12,7 +12,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A namespace has the kernel's rules in order, and its routes.
+// A namespace has policy rules, in the kernel's order, and routes.
 type namespace struct {
 	rules  []compile.KernelRule
 	routes []compile.KernelRoute
@@ -58,7 +58,7 @@ func plain(r *routing.Router, facts compile.Facts) (n namespace) {
 	return n
 }
 
-// drawNamespace draws a namespace of r with additional rules and routes of others.
+// drawNamespace draws a namespace of r with rules and routes that other programs added.
 func drawNamespace(t *rapid.T, r *routing.Router, facts compile.Facts) namespace {
 	n := plain(r, facts)
 	if len(r.Interfaces) == 0 {
@@ -101,19 +101,19 @@ func drawNamespace(t *rapid.T, r *routing.Router, facts compile.Facts) namespace
 	return n
 }
 
-// A taker is the part of the namespace that decides about a packet.
+// A taker names the part of the namespace that decides about a packet.
 type taker string
 
 const (
 	declared taker = "intent" // a route of the intent
-	others   taker = "others" // a route of others, no route, or the router itself
+	others   taker = "others" // another program's route, no route, or the router itself
 	either   taker = "either" // it depends on more than addresses
 )
 
-// lookup returns the taker of a packet. Like Linux, it takes for each rule in order the
-// longest prefix in its table, and of equal prefixes the smallest metric. A rule that sends
-// some packets to the main table before other rules decide cannot be expressed in a
-// [compile.Kernel]: the kernel may get its packets too.
+// lookup returns the taker of a packet. Like Linux, it goes through the rules in order. In the
+// table of a rule it takes the route with the longest prefix and, among equal prefixes, the
+// smallest metric. A [compile.Kernel] cannot express a rule that sends only some packets to
+// the main table before other rules decide. The kernel may get the packets of such a rule too.
 func (n namespace) lookup(src, dst netip.Addr) taker {
 	for _, r := range n.routes {
 		if r.Table == 255 && r.Destination.Contains(dst) {
@@ -175,7 +175,7 @@ func better(r, s *compile.KernelRoute) bool {
 	case r.Metric != s.Metric:
 		return r.Metric < s.Metric
 	}
-	return r.Destination.Addr().Is6() && s.Declared // of two equal routes the other one may win
+	return r.Destination.Addr().Is6() && s.Declared // the kernel may prefer either of two equal routes
 }
 
 // The rules and routes of a namespace that matter for a router with subnets 10.0.1.0/24,
@@ -251,7 +251,7 @@ func TestKernelReader(t *testing.T) {
 }
 
 // If a namespace has more routes inside a prefix than the limit, the kernel gets all packets
-// for the prefix, but not those for other or longer prefixes.
+// for the prefix. It does not get packets for other or longer prefixes.
 func TestCrowdedNamespace(t *testing.T) {
 	m := twoNetworks()
 	r := &m.Routers[0]
@@ -281,8 +281,8 @@ func TestCrowdedNamespace(t *testing.T) {
 	}
 }
 
-// Routes that no flow can match cost nothing: a default route, and routes outside of connected
-// subnets and extra routes.
+// Routes that cannot affect packets of flows add no flows: a default route, and routes outside
+// of connected subnets and extra routes.
 func TestKernelCostsNothing(t *testing.T) {
 	m := twoNetworks()
 	r := &m.Routers[0]

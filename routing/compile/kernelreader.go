@@ -17,10 +17,10 @@ const (
 // A KernelRule is a policy rule of a namespace that may apply to forwarded packets.
 type KernelRule struct {
 	IPv6     bool
-	Decides  bool         // it does not look up a table, so its packets never reach the main table, or it jumps
+	Decides  bool         // it looks up no table, so its packets never reach the main table; or it jumps to another rule
 	Table    uint32       // if not Decides
-	From, To netip.Prefix // selected packets; zero means all
-	Partly   bool         // it selects only some of these packets, or ignores some routes
+	From, To netip.Prefix // selects packets by source and destination; zero selects all
+	Partly   bool         // it selects only some packets with these addresses, or ignores some routes
 }
 
 // A KernelRoute is a route of a namespace.
@@ -31,12 +31,12 @@ type KernelRoute struct {
 	// Declared means that the route comes from the intent: it is for the subnet of a router
 	// address, or an extra route.
 	Declared bool
-	Partly   bool // it is for some packets to Destination only, and is consulted before the routes for all
+	Partly   bool // it is only for some packets to Destination, and precedes the routes for all packets
 	Throw    bool // the lookup continues with the next rule
 }
 
-// A KernelReader makes a [Kernel] from the contents of a namespace. The caller adds first all
-// rules, in the order in which the kernel consults them, and then the routes, in the order in
+// A KernelReader makes a [Kernel] from the contents of a namespace. The caller first adds all
+// rules, in the order in which the kernel applies them, and then the routes, in the order in
 // which the kernel lists them.
 type KernelReader struct {
 	own       map[netip.Prefix]bool // entries of the local table for interfaces that are up
@@ -50,9 +50,9 @@ type KernelReader struct {
 
 	declared map[netip.Prefix]bool // served prefixes that the kernel has listed
 	local    map[netip.Prefix]bool
-	rivals   map[netip.Prefix]bool         // served prefixes with routes of others; the value is true if these win in any case
-	routes   map[netip.Prefix]netip.Prefix // longer prefixes, and the served prefix around each
-	chosen   map[KernelChoice]KernelChoice // choices, and what replaces each if there are too many
+	rivals   map[netip.Prefix]bool         // served prefixes that other programs also have a route for; true if the kernel prefers that route in any case
+	routes   map[netip.Prefix]netip.Prefix // longer prefixes than served ones; the value is the served prefix around each
+	chosen   map[KernelChoice]KernelChoice // choices; the value replaces them if there are too many
 }
 
 type table struct {
@@ -135,7 +135,7 @@ func (k *KernelReader) Rule(r KernelRule) {
 	case r.Decides:
 		k.chosen[c] = c
 		k.past[v] = all
-	case r.Table == kernelMain: // if it is not for all packets, later rules are assumed to decide about all packets
+	case r.Table == kernelMain: // if the rule is not for all packets, we assume that later rules decide about all packets
 		k.past[v] = all
 	case r.Table != kernelLocal:
 		k.choices[table{v, r.Table}] = append(k.choices[table{v, r.Table}], c)
@@ -163,7 +163,7 @@ func (k *KernelReader) Route(r KernelRoute) {
 	v := familyOf(p.Addr())
 	for _, q := range unroutables[v] {
 		if q.Bits() <= p.Bits() && q.Contains(p.Addr()) {
-			return // no flow matches these
+			return // no flow matches packets of this route
 		}
 	}
 	if choices := k.choices[table{v, r.Table}]; choices != nil && !r.Throw {
@@ -204,11 +204,11 @@ func (k *KernelReader) wins(p netip.Prefix, r KernelRoute) bool {
 	case p.Addr().Is6():
 		metric = 1024 // IP6_RT_PRIO_USER
 	}
-	// With equal metrics IPv4 uses the first route, and IPv6 perhaps both.
+	// If metrics are equal, IPv4 uses the first route. IPv6 may use both.
 	return r.Partly || r.Metric < metric || r.Metric == metric && (p.Addr().Is6() || !k.declared[p])
 }
 
-// choose records that packets of c to p are looked up in a table before main.
+// choose records that the kernel looks up packets of c to p in another table before main.
 func (k *KernelReader) choose(c KernelChoice, p netip.Prefix) {
 	if !p.Overlaps(c.To) {
 		return
@@ -229,7 +229,7 @@ func (k *KernelReader) choose(c KernelChoice, p netip.Prefix) {
 func (k *KernelReader) Kernel() *Kernel {
 	out := new(Kernel)
 	for v, past := range k.past {
-		if len(k.lengths[v]) > 0 && !past { // the main table is not reached, or not by all packets
+		if len(k.lengths[v]) > 0 && !past { // not all packets reach the main table
 			out.Choices = append(out.Choices, KernelChoice{family(v).all(), family(v).all()})
 		}
 	}

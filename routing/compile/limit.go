@@ -10,11 +10,12 @@ import (
 )
 
 // Meters limit the work of the switch and the kernel for a machine (see
-// [routing.Router.AnswerRate]). Each kind of work has its own meter, so that one does not
-// suppress another. A machine depends on its requests for MAC addresses, so there is a meter
-// for each machine's requests. As a switch has a limited number of meters, an interface has a
-// limited share of them: if its declared machines fit, each has its own. All others share
-// meters by the last bits of their MAC addresses.
+// [routing.Router.AnswerRate]). Each kind of work has its own meter, so that one kind does not
+// suppress another. Requests for MAC addresses even have a meter for each machine, because a
+// machine without answers cannot send. As a switch has a limited number of meters, an
+// interface has a limited share of them. If an interface has enough meters for all its
+// declared machines, each machine has its own. All other machines share meters by the last
+// bits of their MAC addresses.
 const (
 	machineMeters = 128 // for the machines of all interfaces of a router
 	mostMachines  = 64  // of one interface
@@ -28,8 +29,8 @@ const (
 	limitEcho limit = iota
 	limitTTL
 	limitUnknown
-	countLarge      // limits nothing, see [leg.large]
-	limitResolution // from here on: meters of undeclared machines, then those of declared ones
+	countLarge      // counts but does not limit, see [leg.large]
+	limitResolution // from this number on: meters of undeclared machines, then meters of declared machines
 )
 
 // role returns the role of the packets that meters of kind k drop. For countLarge it is the
@@ -112,8 +113,8 @@ func (l *leg) meter(k limit) ofproto.MeterID {
 	return ids[k]
 }
 
-// limited emits a flow of l with instructions do, limited by the meter of a kind, and below it
-// one without the meter, in case the switch refuses the first.
+// limited emits two flows of l with instructions do: one that is limited by l's meter of a
+// kind, and below it the same without the meter, in case the switch refuses the first.
 func (c *compiler) limited(l *leg, k limit, role Role, t ofproto.TableID, prio uint16, m ofproto.Match, do ...ofproto.Instruction) {
 	if id := l.meter(k); id != 0 {
 		c.emit(l.object(), role, t, prio, m, metering(id, do...))
@@ -140,8 +141,8 @@ func (c *compiler) resolves(l *leg) bool { return c.answersARP() && l.has(v4) ||
 // kernel.
 func (c *compiler) expires(l *leg) bool { return c.can.Has(CanMatchTTL) && l.tap != 0 }
 
-// limit emits the flows that limit answers to requests for l's MAC address, for each machine.
-// At that point the answer is complete except for its source.
+// limit emits the flows that limit, for each machine, answers to requests for l's MAC address.
+// At this point of the pipeline, the answer is complete except for its source.
 func (c *compiler) limit(l *leg) {
 	if l.meters == nil || !c.resolves(l) {
 		return
@@ -155,14 +156,14 @@ func (c *compiler) limit(l *leg) {
 		m := ofproto.MatchOf(in, ofproto.EthSrcBits(ofproto.MAC{5: byte(b)}, ofproto.MAC{5: byte(n - 1)}))
 		c.emit(l.object(), RoleLimit, tableLimit, prioBucket, m, metering(l.meter(limitResolution+limit(first+b)), on))
 	}
-	c.emit(l.object(), RoleLimit, tableLimit, prioNoMeter, ofproto.MatchOf(in), ofproto.Do(on)) // in case the switch refuses a meter
+	c.emit(l.object(), RoleLimit, tableLimit, prioNoMeter, ofproto.MatchOf(in), ofproto.Do(on)) // for machines with a meter that the switch refused
 }
 
 // ownMeters reports whether each declared machine on l has its own meter.
 func (c *compiler) ownMeters(l *leg) bool { return l.network.Len() <= c.limits.machines }
 
-// buckets returns the meters of l that machines without their own share by the last bits of
-// their MAC addresses: n from first on.
+// buckets returns the n meters of l, from first on, that are shared by machines without their
+// own meter.
 func (c *compiler) buckets(l *leg) (first, n int) {
 	if c.ownMeters(l) {
 		return 0, c.limits.strange
@@ -170,8 +171,8 @@ func (c *compiler) buckets(l *leg) (first, n int) {
 	return c.limits.strange, c.limits.machines
 }
 
-// slots returns the machines on l with a meter of their own, and the index of that meter. If
-// the index given by the last bits of the MAC address is free, it is used.
+// slots returns the index of the meter for each machine on l that has its own meter. The index
+// is given by the last bits of the machine's MAC address if it is free.
 func (c *compiler) slots(l *leg) map[ofproto.MAC]int {
 	if !c.ownMeters(l) {
 		return nil
@@ -226,12 +227,12 @@ func (s source) meterEntries() (out []ofproto.MeterEntry) {
 	return out
 }
 
-// largeRate is more packets a second than a tap accepts, so a meter with this rate counts
-// packets and drops none.
+// largeRate is a number of packets a second that no tap can accept. So a meter with this rate
+// counts packets and never drops one.
 const largeRate = 1_000_000
 
-// rateMeter drops packets beyond rate per second. After a second without packets it allows a
-// burst of rate.
+// rateMeter returns a meter that drops packets beyond rate per second. After a second without
+// packets it allows a burst of rate packets.
 func rateMeter(id ofproto.MeterID, rate uint32) ofproto.MeterEntry {
 	return ofproto.MeterEntry{ID: id, Flags: ofproto.MeterPktps | ofproto.MeterBurst | ofproto.MeterStatistics,
 		Bands: []ofproto.Band{{Type: ofproto.BandDrop, Rate: rate, Burst: rate}}}

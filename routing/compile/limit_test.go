@@ -68,8 +68,8 @@ func metersOf(t teller, flows ofproto.Set, prog compile.Program, p ofproto.Packe
 	return meters, answered
 }
 
-// Each declared machine has its own meter for ARP, whatever its MAC address, if there are not
-// too many; machines that are not declared have others.
+// Unless there are too many declared machines, each has its own meter for ARP, whatever its
+// MAC address. Machines that are not declared have other meters.
 func TestEachMachineHasItsMeter(t *testing.T) {
 	macs := map[string]func(i, p int) ofproto.MAC{
 		"sequential":     sequential,
@@ -107,8 +107,8 @@ func TestEachMachineHasItsMeter(t *testing.T) {
 	}
 }
 
-// Many machines share meters evenly, and a router never needs more meters than there are
-// numbers, with any number of interfaces.
+// Many machines share meters evenly. With any number of interfaces, a router never needs more
+// meters than there are meter numbers.
 func TestManyMachinesShareMeters(t *testing.T) {
 	for _, c := range []struct{ interfaces, machines, shared, most int }{
 		{1, 65, 2, 66}, {2, 640, 10, 132}, {3, 64, 2, 3 * 34}, {100, 10, 10, 300}, {1000, 2, 2, 3000}, {5000, 0, 0, 1<<14 - 1},

@@ -10,9 +10,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A router with 200 interfaces, of all MTUs and in several address scopes, and 20,000 ports
-// has one flow for each address of a port, and a small number for each interface: nothing
-// grows with pairs of interfaces.
+// A router with 200 interfaces and 20,000 ports has one flow for each address of a port, and a
+// small number for each interface. The number of flows does not grow with pairs of interfaces,
+// although they have different MTUs and address scopes.
 func TestFlowCountIsLinear(t *testing.T) {
 	count := func(interfaces, ports int) (deliver, others int) {
 		m := &routing.Model{Routers: []routing.Router{{ID: "r", Bridge: routing.Bridge{Managed: true},

@@ -14,7 +14,7 @@ const (
 	prioMartian   = 450 // invalid sources
 	prioOwn       = 400 // packets for the router itself
 	prioLinkLocal = 350 // link-local sources
-	prioLocal     = 320 // local destinations; one less: those added by others
+	prioLocal     = 320 // local destinations; prioLocal-1: destinations added by other programs
 	prioNoUnicast = 300 // unroutable destinations
 	prioTTL       = 200 // packets with expired TTL
 	prioForward   = 1   // everything else
@@ -23,8 +23,8 @@ const (
 // echoTTL is the TTL of answers, as in Linux (net.ipv4.ip_default_ttl).
 const echoTTL = 64
 
-// martians are invalid sources (RFC 1812 §5.3.7, RFC 4291 §2.5.2, §2.5.3 and §2.7), as far as
-// Linux rejects them.
+// martians are the invalid sources that Linux rejects (RFC 1812 §5.3.7, RFC 4291 §2.5.2,
+// §2.5.3 and §2.7).
 var martians = [...][]netip.Prefix{
 	v4: prefixes("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"),
 	v6: prefixes("::/128", "::1/128", "ff00::/8"),
@@ -43,7 +43,8 @@ func prefixes(texts ...string) (out []netip.Prefix) {
 	return out
 }
 
-// guard emits the flows that send packets to the kernel which the kernel would not route.
+// guard emits the flows for packets that the kernel would not route. They send these packets
+// to the kernel.
 func (c *compiler) guard() {
 	toKernel := ofproto.GotoTable(tableKernel)
 	for _, v := range families {
@@ -67,8 +68,8 @@ func (c *compiler) guard() {
 	c.emit(c.about(), RoleForward, tableLocal, prioForward, ofproto.Match{}, ofproto.GotoTable(tableRoute))
 }
 
-// martian emits the flows that send packets with a source in p, and requests for the router's
-// MAC address from there, to the kernel.
+// martian emits the flows for packets with a source in p, and for requests for the router's
+// MAC address from such sources. They send these packets to the kernel.
 func (c *compiler) martian(about routing.Object, p netip.Prefix) {
 	c.emit(about, RoleMartian, tableLocal, prioMartian, familyOf(p.Addr()).match(src(p)), ofproto.GotoTable(tableKernel))
 	if p.Addr().Is4() && c.answersARP() {
@@ -131,7 +132,7 @@ func (c *compiler) own(l *leg) {
 	}
 }
 
-// near matches packets whose source is in a subnet of their interface. Answers to other
+// near matches packets with a source in a subnet of the ingress interface. Answers to other
 // sources may take another path, which only the kernel knows.
 var near = ofproto.Metadata(metaNear, metaNear)
 
@@ -152,7 +153,7 @@ func reply(a netip.Addr) ofproto.Apply {
 			ofproto.Move{Src: ofproto.Whole(ofproto.FieldIPv6Src), Dst: ofproto.Whole(ofproto.FieldIPv6Dst)},
 			ofproto.SetField{Field: ofproto.IPv6Src(alone(a))},
 			ofproto.SetField{Field: ofproto.ICMPv6Type(icmpv6EchoReply)},
-			ofproto.SetField{Field: ofproto.IPv6Label(0)}, // the label belonged to the other direction
+			ofproto.SetField{Field: ofproto.IPv6Label(0)}, // the flow label of the request must not be in the reply
 		}
 	}
 	return ofproto.Apply{Actions: ofproto.ActionsOf(append(to, ofproto.SetTTL{TTL: echoTTL})...)}

@@ -9,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Objects has the object of each cookie in a [Program]. It is immutable; the zero Objects is
-// empty. If the hashes of two objects are equal, it has one of them.
+// Objects has the object of each cookie in a [Program]. It is immutable. The zero Objects is
+// empty. If two objects have the same hash, only one of them is in Objects.
 type Objects struct {
 	set sorted.Set[labelled, byCookie]
 }

@@ -7,15 +7,15 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Numbers reserved for probes. No flow leads to their table.
+// Numbers reserved for probes. No flow leads to the table of probes.
 const (
 	tableProbe ofproto.TableID = 250
 	groupProbe                 = groupMark | ^groupMarkMask
 	meterProbe                 = lastMeter
 )
 
-// IsPassing reports whether a flow with cookie c comes and goes by itself, so that no Program has
-// it: a probe, or a flow that the switch has learned.
+// IsPassing reports whether c is the cookie of a temporary flow, which is in no Program: a
+// probe, or a flow that the switch has learned.
 func IsPassing(c ofproto.Cookie) bool {
 	role, ours := RoleOf(c)
 	return ours && (role == RoleProbe || role == RoleLearned)
@@ -25,8 +25,8 @@ func IsPassing(c ofproto.Cookie) bool {
 func IsProbeGroup(id ofproto.GroupID) bool { return id == groupProbe }
 func IsProbeMeter(id ofproto.MeterID) bool { return id == meterProbe }
 
-// A Probe is a change that a switch accepts only with certain capabilities, and its inverse.
-// It has no other effect, because no packet reaches it.
+// A Probe is a change that a switch accepts only with certain capabilities, and the undoing of
+// that change. It has no other effect, because no packet reaches the changed table.
 type Probe struct {
 	Tells     Capabilities
 	Try, Undo ofproto.Mod

@@ -10,9 +10,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Recompile returns the same as [Compile]. If prev is an earlier Program of the router, and
-// only ports have changed since, it takes time for these only, and the result shares equal
-// parts with prev. Any other prev, such as the zero Program, only makes it slower.
+// Recompile returns the same as [Compile]. If prev is an earlier Program of the router and
+// only ports have changed, the time depends on the number of changed ports, and the result
+// shares equal parts with prev. Any other prev, such as the zero Program, only makes Recompile
+// slower.
 func Recompile(prev Program, x *routing.Index, r *routing.Router, facts Facts) Program {
 	s := sourceOf(x, r, facts, prev.source)
 	if !s.differsInPorts(prev.source) {
@@ -52,7 +53,7 @@ func Recompile(prev Program, x *routing.Index, r *routing.Router, facts Facts) P
 		if all {
 			return s.compile()
 		}
-		if len(touched) > 0 && is.meters != nil && (gone.ownMeters(was) || come.ownMeters(is)) { // then there are few meters
+		if len(touched) > 0 && is.meters != nil && (gone.ownMeters(was) || come.ownMeters(is)) { // then the number of meters is small
 			gone.limit(was)
 			come.limit(is)
 			meters = nil
@@ -80,9 +81,9 @@ func Recompile(prev Program, x *routing.Index, r *routing.Router, facts Facts) P
 	}
 }
 
-// changedPorts returns the IDs of the ports whose flows may differ: those that have changed
-// and, with allowed address pairs, those that had or have one of their addresses. all means
-// that any port may differ.
+// changedPorts returns the IDs of the ports with flows that may differ. These are the changed
+// ports and, if the network has allowed address pairs, the ports that had or have an address
+// of a changed port. If all is true, the flows of any port may differ.
 func changedPorts(was, is *routing.Members) (touched map[string]bool, all bool) {
 	touched = make(map[string]bool)
 	claims := was.HasPairs() || is.HasPairs()
@@ -119,7 +120,7 @@ func changedPorts(was, is *routing.Members) (touched map[string]bool, all bool) 
 	return touched, false
 }
 
-// differsInPorts reports whether s and t differ only in the ports of their networks.
+// differsInPorts reports whether s and t are equal except for the ports of their networks.
 func (s source) differsInPorts(t source) bool {
 	return t.router != nil && s.can == t.can && s.host == t.host && s.known.crowded() == t.known.crowded() && (s.router == t.router || reflect.DeepEqual(s.router, t.router)) &&
 		slices.EqualFunc(s.legs, t.legs, func(l, m leg) bool {
@@ -127,8 +128,9 @@ func (s source) differsInPorts(t source) bool {
 		})
 }
 
-// Ports returns the ports on networks of the router in which the intents of p and q differ:
-// each as it is in p and as it is in q, or nil if it does not exist there.
+// Ports returns the ports on the router's networks that differ between the intents of p and q.
+// Each is a pair: the port in p, and the port in q. nil means that the port does not exist
+// there.
 func (p Program) Ports(q Program) iter.Seq2[*routing.Port, *routing.Port] {
 	return func(yield func(*routing.Port, *routing.Port) bool) {
 		on := func(s source, network string) *routing.Members {
@@ -157,8 +159,8 @@ func (p Program) Ports(q Program) iter.Seq2[*routing.Port, *routing.Port] {
 	}
 }
 
-// Serves reports whether the intent that p was compiled from has q exactly as it is, if p's
-// router is on q's network.
+// Serves reports whether p was compiled from an intent with exactly this port. If p's router
+// is not on q's network, it returns true.
 func (p Program) Serves(q routing.Port) bool {
 	for i := range p.source.legs {
 		n := p.source.legs[i].network

@@ -15,8 +15,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Whatever has changed, and whatever Program it starts from, Recompile returns the same as
-// compiling the whole model. The original Program stays unchanged.
+// After any change, and from any earlier Program, Recompile returns the same as Compile. The
+// earlier Program stays unchanged.
 func TestRecompileIsCompile(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, facts := drawModel(t)
@@ -84,8 +84,8 @@ func samePorts(t *rapid.T, x *routing.Index, m *routing.Model) {
 	}
 }
 
-// renumbered returns facts in which two ports of a router have exchanged their numbers, which
-// may be missing, or one has another number or none.
+// renumbered returns facts in which two ports of a router have exchanged their numbers, or one
+// port has another number or none.
 func renumbered(t *rapid.T, m *routing.Model, facts compile.Facts) compile.Facts {
 	var names []string
 	for i := range m.Routers[0].Interfaces {
@@ -129,8 +129,8 @@ func sameProgram(t *rapid.T, got, want compile.Program) {
 	}
 }
 
-// drawChange draws a change after which m is still valid: ports are added, deleted, moved to
-// other networks, and get other addresses, including former addresses of other ports.
+// drawChange draws a change that keeps m valid. Ports are added, deleted, moved to other
+// networks, and get other addresses, including former addresses of other ports.
 func drawChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 	id := rapid.Custom(func(t *rapid.T) string {
 		return fmt.Sprint("p", rapid.IntRange(0, len(m.Networks)-1).Draw(t, "n"), rapid.IntRange(0, 5).Draw(t, "p"))
@@ -185,7 +185,7 @@ func drawChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 		p.Addresses = mine
 		c.Put.Ports = append(c.Put.Ports, p)
 	}
-	if len(c.Put.Ports) > 0 && rapid.Bool().Draw(t, "twice") { // the first of the two is invalid, and overridden
+	if len(c.Put.Ports) > 0 && rapid.Bool().Draw(t, "twice") { // the first of the two is invalid, but the second overrides it
 		c.Put.Ports = append([]routing.Port{{ID: c.Put.Ports[0].ID, Network: "none"}}, c.Put.Ports...)
 	}
 	return c
@@ -243,8 +243,8 @@ func bigPort(i int) routing.Port {
 		Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(128*half + host>>16), byte(host >> 8), byte(host)})}}
 }
 
-// oneMore returns a function that adds a port to a model of n ports, from the change to the
-// messages.
+// oneMore returns a function that adds a port to a model of n ports. The function does all the
+// work from the change to the encoded messages.
 func oneMore(t testing.TB, n int) (add func()) {
 	m, facts := bigModel(n)
 	x := routing.NewIndex(m)
@@ -258,8 +258,8 @@ func oneMore(t testing.TB, n int) (add func()) {
 	}
 }
 
-// Adding one port takes as many allocations with many ports as with few, apart from chunks of
-// the four collections that happen to be full.
+// The number of allocations for one more port does not depend on the number of ports, except
+// when chunks of the four collections are full.
 func TestRecompileAllocates(t *testing.T) {
 	few, many := testing.AllocsPerRun(100, oneMore(t, 2_000)), testing.AllocsPerRun(100, oneMore(t, 50_000))
 	if many > few+4 {

@@ -12,25 +12,25 @@ import (
 const (
 	prioMiss = 1 // also in tableDeliver
 
-	prioScope     = 1 // packets of another address scope
+	prioScope     = 1 // packets from another address scope
 	prioPrefix    = 2
 	prioException = 3 // packets that entered by certain interfaces
-	prioForeign   = 4 // routed differently by the kernel; less than all priorities of the next length
+	prioForeign   = 4 // packets that the kernel routes differently; below all priorities of the next length
 
-	prioChoice = 600 // and above: policy rules of the kernel, for any length
+	prioChoice = 600 // this and higher: policy rules of the kernel, for any length
 )
 
-// prio returns the priority of a flow for p.
+// prio returns the priority of a flow for p; what is one of the constants above.
 func prio(p netip.Prefix, what uint16) uint16 { return uint16(4+4*p.Bits()) + what }
 
 // ethernetHeader is the length of the Ethernet header, which switches include in the length of
 // a packet.
 const ethernetHeader = 14
 
-// connected emits the flows for the subnets of l, which continue in tableDeliver. The kernel
-// gets packets from another address scope, and packets that would leave by the interface by
-// which they entered. Open vSwitch would drop the latter; the kernel forwards them and sends a
-// redirect.
+// connected emits the flows for packets to the subnets of l. They continue in tableDeliver,
+// with two exceptions for the kernel: packets from another address scope, and packets that
+// would leave by their ingress interface. Open vSwitch would drop these; the kernel forwards
+// them and sends a redirect.
 func (c *compiler) connected(l *leg) {
 	about := l.object()
 	for _, p := range l.Addresses {
@@ -48,11 +48,11 @@ func (c *compiler) connected(l *leg) {
 // An exit describes how packets for a prefix leave the router.
 type exit struct {
 	legs  []*leg
-	scope uint64 // of the addresses; 0 means any
+	scope uint64 // address scope; 0 means any
 	mtu   int    // the smallest MTU of legs
 }
 
-// match matches packets for p that may leave by e.
+// match returns a match of the packets for p that may leave by e.
 func (e exit) match(p netip.Prefix) ofproto.Match {
 	fields := []ofproto.Field{dst(p)}
 	if e.scope != 0 {
@@ -67,8 +67,7 @@ func (e exit) narrow(l *leg) bool { return e.mtu < l.network.MTU }
 // checks reports whether the length of packets that leave by e has to be checked.
 func (c *compiler) checks(e exit) bool { return c.can.Has(CanCheckLength) && e.mtu < c.max }
 
-// checked returns the instructions in the parameter in, preceded by a check of the packet's
-// length if necessary.
+// checked returns instructions in, after a check of the packet's length if e needs one.
 func (c *compiler) checked(e exit, in ...ofproto.Instruction) ofproto.Instructions {
 	if c.checks(e) {
 		in = append(in, ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.CheckLarger{Len: uint16(min(e.mtu+ethernetHeader, 0xffff)), Dst: tooBig})})
@@ -105,8 +104,8 @@ func (e exit) by(l *leg) bool {
 	return false
 }
 
-// exceptionOf returns the object of an exception for packets from l: the interface itself, or
-// the route.
+// exceptionOf returns the object of a flow from exceptions for packets from l. If about is an
+// interface, this is l itself, otherwise the route.
 func exceptionOf(about routing.Object, l *leg) routing.Object {
 	if about.Kind == routing.KindRoute {
 		about.Interface = l.ID
@@ -123,8 +122,8 @@ func scopeOf(n *routing.Members, v family) string {
 	return n.IPv6Scope
 }
 
-// extra emits the flows of extra route i. They send packets to the ports with the addresses in
-// the parameter hops or, if flows cannot do that, to the kernel, which has the same routes.
+// extra emits the flows of extra route i. They send packets to the next hops in hops. If flows
+// cannot do this, they send packets to the kernel, which has the same routes.
 func (c *compiler) extra(i int, hops []hop) {
 	route := &c.router.Routes[i]
 	to, v := route.Destination, familyOf(route.Destination.Addr())
@@ -189,7 +188,7 @@ func (c *compiler) exit(route *routing.Route, hops []hop) (e exit, ok bool) {
 type hop struct {
 	leg  int         // index among the legs, or -1 if not connected
 	mac  ofproto.MAC // of the port with the next hop's address
-	port string      // its ID, or "" if no port has the address, so the kernel resolves it
+	port string      // ID of that port; "" if no port has the address, so the kernel resolves it
 	slow bool        // the fast path of the port or its network is off
 	away bool        // the port is on another host
 }
@@ -214,7 +213,8 @@ func (s source) hop(a netip.Addr) hop {
 	return hop{leg: -1}
 }
 
-// forward sends a packet to a machine on l's network; away means that it is on another host.
+// forward returns actions that send a packet to a machine on l's network. If away is true, the
+// machine is on another host.
 func (l *leg) forward(to ofproto.MAC, away bool) ofproto.Actions {
 	out := l.patch
 	if away {

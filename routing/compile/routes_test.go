@@ -17,7 +17,7 @@ import (
 // A packet is a UDP packet that enters by a router's interface.
 type packet struct {
 	inPort   ofproto.PortNo
-	by, mac  ofproto.MAC // source and destination MAC addresses
+	by, mac  ofproto.MAC // the machine's source address and the destination MAC address
 	src, dst netip.Addr
 	size     int // of the IP packet
 }
@@ -32,8 +32,8 @@ func (p packet) headers() ofproto.Match {
 	return ofproto.MatchOf(append(fields, ofproto.IPv6(), ofproto.IPv6Src(src), ofproto.IPv6Dst(dst))...)
 }
 
-// routed returns the result for a packet: the actions of the last flow that it hits. If that
-// flow leads to a group, the result has the actions of all buckets.
+// routed returns the actions of the last flow that a packet hits. If that flow leads to a
+// group, the result has the actions of all buckets.
 func routed(t *rapid.T, prog compile.Program, p packet) string {
 	steps, err := ofproto.Trace(prog.Flows, prog.Groups, ofproto.Packet{Headers: p.headers(), Size: p.size + 14})
 	if err != nil {
@@ -58,9 +58,10 @@ func routed(t *rapid.T, prog compile.Program, p packet) string {
 	return strings.Join(slices.Compact(all), " or ")
 }
 
-// The compiled tables agree with Linux, that is with its local table, policy rules, and a
-// longest prefix match over connected subnets, extra routes and routes added by others, in any
-// order: which packets the switch forwards where, and which the kernel gets.
+// The compiled tables agree with Linux about the packets that the switch forwards, their
+// destinations, and the packets that the kernel gets. Linux consults its local table, policy
+// rules, and a longest prefix match over connected subnets, extra routes and routes of other
+// programs. The order of these routes does not matter.
 func TestLongestPrefix(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, facts := drawModel(t)
@@ -91,7 +92,7 @@ func TestLongestPrefix(t *testing.T) {
 					}
 					for _, n := range m.Networks {
 						if n.ID == in.Network {
-							p.size = min(p.size, n.MTU) // else it would not have arrived
+							p.size = min(p.size, n.MTU) // a larger packet cannot have arrived
 						}
 					}
 					if len(m.Ports) > 0 && rapid.Bool().Draw(t, "is sent by a port") {
@@ -250,7 +251,7 @@ func owner(m *routing.Model, network string, a netip.Addr) (mac ofproto.MAC, ok 
 	return mac, false
 }
 
-// slowness returns others if a packet has to take the kernel because the fast path of its
+// slowness returns others if the kernel has to route a packet because the fast path of its
 // source or destination is off.
 func slowness(m *routing.Model, r *routing.Router, facts compile.Facts, in *routing.Interface, p packet) taker {
 	if r.Fallback != routing.FallbackNamespace {
@@ -261,7 +262,7 @@ func slowness(m *routing.Model, r *routing.Router, facts compile.Facts, in *rout
 		slow[n.ID] = n.NoFastPath
 	}
 	up := func(i *routing.Interface) bool { return !i.Down && facts.Ports[i.PatchName()] != 0 }
-	// of returns whether the port with an address on a network is slow.
+	// of returns whether the port with address a on network is slow.
 	of := func(network string, a netip.Addr) taker {
 		mac, ok := owner(m, network, a)
 		if !ok {

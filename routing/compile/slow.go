@@ -9,8 +9,8 @@ import (
 )
 
 // Traffic whose fast path is off goes through the namespace in both directions, so that NAT
-// and connection tracking there see all packets of a connection. Priorities in tableLocal: two
-// flows of one of these never match the same packet.
+// and connection tracking there see all packets of a connection. These are priorities in
+// tableLocal. Two flows with the same priority never match the same packet.
 const (
 	prioSlowIn     = 436 // packets from a network, by ingress port
 	prioSlowSubnet = 435 // packets to a subnet
@@ -19,7 +19,7 @@ const (
 	prioSlowTo     = 432 // packets to an address
 	prioSlowFrom   = 431 // packets from an address
 
-	prioBack = 2 // plus the prefix length: packets from the destination of a route
+	prioBack = 2 // prioBack plus the prefix length: packets from the destination of a route
 )
 
 // slow emits a flow that sends packets to the kernel.
@@ -27,7 +27,7 @@ func (c *compiler) slow(about routing.Object, prio uint16, m ofproto.Match) {
 	c.emit(about, RoleSlow, tableLocal, prio, m, ofproto.GotoTable(tableKernel))
 }
 
-// slows reports whether a fast path can be off. Without a namespace packets would be dropped.
+// slows reports whether the router can have a fast path that is off. This needs a namespace.
 func (s source) slows() bool { return s.router.Fallback == routing.FallbackNamespace }
 
 // slowNetwork emits the flows that send packets from and to l's network to the kernel if its
@@ -91,8 +91,8 @@ func (s source) slowRoute(route *routing.Route, hops []hop) bool {
 }
 
 // back emits the flows that send packets to the kernel if they come from the destination of a
-// route whose fast path is off. The longest prefix that contains the source must belong to
-// such a route, and not to another route or a connected subnet.
+// route with fast path off. The longest prefix that contains the source must belong to such a
+// route, not to another route or a connected subnet.
 func (c *compiler) back(slow []bool) {
 	inside := func(p netip.Prefix) bool {
 		for i, is := range slow {

@@ -8,17 +8,18 @@ import (
 // This file has the flows of a routing bridge for networks that span hosts. Its port to the
 // fabric bridge connects it to the routing bridges of the router on other hosts.
 //
-// Each host routes what its own machines send. The packets that it has routed for a machine on
-// another host go to the fabric bridge, and arrive on that host's routing bridge, which sends them
-// out of the interface. So the integration bridge sees the MAC address of the interface on one
-// port only.
+// Each host routes the packets that its own machines send. If the destination is on another
+// host, the routed packet goes to the fabric bridge and arrives on the routing bridge of the
+// other host. That bridge sends it out of the interface. So the integration bridge sees the
+// MAC address of the interface on one port only.
 
 // prioFabric is the priority, in tableClassify, of answers to the kernel's requests for MAC
 // addresses.
 const prioFabric = 405
 
-// away reports whether p, on l's network, is on another host. If an uplink carries the network,
-// every machine that is not on this host is: the switches behind the uplink know where.
+// away reports whether p, on l's network, is on another host. If an uplink carries the
+// network, this holds for every machine that is not on this host, because the switches behind
+// the uplink know where it is.
 func (s source) away(l *leg, p *routing.Port) bool {
 	return l.fabric != 0 && (p.Host != "" || l.uplink) && p.Host != s.host
 }
@@ -32,10 +33,10 @@ func (c *compiler) fromKernel(l *leg) {
 	c.emit(l.object(), role, tableClassify, prioFallback, ofproto.MatchOf(ofproto.InPort(l.tap)), ofproto.ApplyActions(ofproto.Output{Port: out}))
 }
 
-// fabric emits the flows for packets from other hosts, and for answers to other hosts. A kernel
-// requests the MAC address of a machine that is not declared from all hosts of its network, in
-// the name of the router. The machine answers to the router of its own host, which passes the
-// answer on.
+// fabric emits the flows for packets from other hosts, and for answers to other hosts. To find
+// a machine that is not declared, a kernel sends a request for its MAC address to all hosts,
+// with the router's addresses as the sender. The machine answers to the router of its own
+// host, which passes the answer on.
 func (c *compiler) fabric(l *leg) {
 	if l.fabric == 0 {
 		return

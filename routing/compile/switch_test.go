@@ -23,9 +23,9 @@ type drawn struct {
 	facts compile.Facts
 }
 
-// A real switch returns every program as equal values, so that a restarted daemon has nothing
-// to change; and the changes from one program to the next, of the same or another router, are
-// sufficient.
+// A program that is read back from a real switch equals the program that was written, so a
+// restarted daemon has nothing to change. The changes from one program to the next, of the
+// same or another router, are sufficient.
 func TestSwitchGivesBackPrograms(t *testing.T) {
 	h := lab.Boot(t)
 	sw := realSwitch{conn: connect(t, h)}
@@ -169,8 +169,8 @@ func (s *realSwitch) tables(t teller) (groups []ofproto.GroupEntry, meters []ofp
 	return groups, meters
 }
 
-// connect returns a connection to the integration bridge of a host without ports: it accepts
-// flows for any port.
+// connect returns a connection to the integration bridge of a host without ports. The bridge
+// accepts flows for any port number.
 func connect(t *testing.T, h *lab.Host) *ofconn.Conn {
 	t.Helper()
 	nc, err := h.Dial(t.Context(), "unix", "/run/openvswitch/"+lab.IntegrationBridge+".mgmt")
@@ -180,7 +180,7 @@ func connect(t *testing.T, h *lab.Host) *ofconn.Conn {
 	c, ended := ofconn.New(nc, ofconn.Config{}), make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		c.Run(ctx, func(ofproto.Message) {}) // callers get the errors
+		c.Run(ctx, func(ofproto.Message) {}) // errors are returned by the calls on c
 		close(ended)
 	}()
 	t.Cleanup(func() {

@@ -7,8 +7,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Groups and meters have no cookies, so ours are recognized by their numbers, which are in
-// these ranges. Other programs should use numbers outside of them.
+// Groups and meters have no cookies, so ours are recognized by their numbers. All our numbers
+// are in these ranges. Other programs should use numbers outside of these ranges.
 const (
 	groupMark     ofproto.GroupID = 0xfd << 24
 	groupMarkMask ofproto.GroupID = 0xff << 24
@@ -22,7 +22,7 @@ func OursGroup(id ofproto.GroupID) bool { return id&groupMarkMask == groupMark }
 // OursMeter reports whether a meter with this ID is ours.
 func OursMeter(id ofproto.MeterID) bool { return firstMeter <= id && id <= lastMeter }
 
-// OfGroup returns the route of a group of p.
+// OfGroup returns the route that the group called id of p is for.
 func (p Program) OfGroup(id ofproto.GroupID) (routing.Object, bool) {
 	for i, g := range p.source.groups {
 		if g == id {
@@ -33,7 +33,7 @@ func (p Program) OfGroup(id ofproto.GroupID) (routing.Object, bool) {
 }
 
 // OfMeter returns the interface of a meter of p, and the role of the packets that the meter
-// drops. A meter with [RoleLarger] counts its packets and drops none.
+// drops. A meter with [RoleLarger] only counts packets.
 func (p Program) OfMeter(id ofproto.MeterID) (routing.Object, Role, bool) {
 	if p.source.limits == nil {
 		return routing.Object{}, 0, false

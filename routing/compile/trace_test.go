@@ -17,8 +17,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Our trace of a packet through a router's tables agrees with the trace of Open vSwitch: the
-// same flows with the same actions, and the same final packet.
+// Our trace of a packet through a router's tables agrees with the trace of Open vSwitch: both
+// have the same flows with the same actions, and the same final packet.
 func TestTraceAgreesWithOpenVSwitch(t *testing.T) {
 	h := lab.Boot(t)
 	sw := realSwitch{conn: connect(t, h)}
@@ -78,8 +78,8 @@ func TestTraceAgreesWithOpenVSwitch(t *testing.T) {
 	})
 }
 
-// A packetDice draws packets that enter by a port of a router's bridge, of all kinds that have
-// flows, and others.
+// A packetDice draws packets that enter by a port of a router's bridge. It draws all kinds of
+// packets that have flows, and some others.
 type packetDice struct {
 	*rand.Rand
 	m     *routing.Model
@@ -98,7 +98,7 @@ func (d packetDice) packet(t teller) ofproto.Packet {
 
 func one[T any](d packetDice, of ...T) T { return of[d.IntN(len(of))] }
 
-// or returns usual, or sometimes one of the others.
+// or returns usual most of the time, and sometimes one of the others.
 func (d packetDice) or(usual string, others ...string) string {
 	if d.IntN(8) > 0 {
 		return usual
@@ -106,8 +106,8 @@ func (d packetDice) or(usual string, others ...string) string {
 	return one(d, others...)
 }
 
-// destination returns an address with a meaning for the router: of a port, of the router
-// itself, of an extra route, or unused.
+// destination returns an address of a port, of the router itself, of an extra route, or an
+// unused address.
 func (d packetDice) destination() netip.Addr {
 	var ports, routes, other []netip.Addr
 	for _, p := range d.m.Ports {

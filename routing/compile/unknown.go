@@ -8,9 +8,9 @@ import (
 )
 
 // The kernel makes an entry in its neighbour table for each address that it sends a packet to.
-// All namespaces share the table, and its size is limited. A scan of a subnet could fill it.
-// Packets for addresses that the namespace has not resolved are therefore limited (see
-// [routing.Router.UnknownRate]); packets for resolved addresses are not.
+// All namespaces share the table, and its size is limited, so a scan of a subnet could fill
+// it. Therefore packets for addresses that the namespace has not resolved are limited (see
+// [routing.Router.UnknownRate]). Packets for resolved addresses are not limited.
 
 // Neighbours are the resolved neighbours of a router's namespace.
 type Neighbours struct {
@@ -18,8 +18,8 @@ type Neighbours struct {
 	many  bool // more than [MaxNeighbours]
 }
 
-// MaxNeighbours is the maximum number of resolved neighbours that get a flow each. If there
-// are more, packets are not limited.
+// MaxNeighbours limits the flows for resolved neighbours. Up to this number, each neighbour
+// gets a flow. Beyond it, packets for unknown addresses are not limited.
 const MaxNeighbours = 4000
 
 // NewNeighbours returns neighbours with addresses addrs, which must not be changed afterwards.
@@ -40,13 +40,14 @@ func (n *Neighbours) Equal(m *Neighbours) bool {
 
 func (n *Neighbours) crowded() bool { return n != nil && n.many }
 
-// limitsUnknown reports whether packets from l for unknown addresses are limited. This needs a
-// namespace that is read for resolved neighbours.
+// limitsUnknown reports whether packets from l for unknown addresses are limited. This needs
+// the resolved neighbours of the namespace.
 func (c *compiler) limitsUnknown(l *leg) bool {
 	return c.router.UnknownRate > 0 && c.router.Bridge.Managed && c.can.Has(CanMeter) && l.tap != 0 && l.ids != nil && !c.known.crowded()
 }
 
-// toNeighbour sends a packet to the kernel, which has to resolve its destination.
+// toNeighbour returns instructions that send a packet to the kernel, which has to resolve its
+// destination.
 func (c *compiler) toNeighbour(l *leg) ofproto.Instructions {
 	if c.limitsUnknown(l) {
 		return ofproto.GotoTable(tableUnknown)
