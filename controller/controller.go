@@ -144,6 +144,7 @@ type Controller struct {
 	unadmitted   atomic.Pointer[unadmitted]
 	unidentified unidentified
 	budget       *ofconn.Budget // memory for reports of switches beyond the intent
+	underlay     underlay
 }
 
 // New returns a Controller that reports to rec. It fails if cfg is invalid.

@@ -26,7 +26,7 @@ func (c *Controller) peers(w *world, h *doctor.Host) {
 	if w.hosts == nil {
 		return
 	}
-	h.Peers = []doctor.Peer{}
+	h.Self, h.Peers = c.cfg.Host, []doctor.Peer{}
 	now := time.Now()
 	for _, s := range w.hosts.States(now) {
 		p := doctor.Peer{ID: s.Host, Heard: -1, Version: s.Version, Differs: !s.SameIntent}

@@ -16,7 +16,8 @@ type Status struct {
 	Settled  bool           `json:"settled"` // the switches have confirmed everything, and this host has no problems
 	Standby  bool           `json:"standby"` // another daemon leads; this one changes nothing
 	Problems []string       `json:"problems,omitempty"`
-	Limits   []LimitStatus  `json:"limits,omitempty"` // reached in the last 5 minutes; not problems of routers
+	Warnings []string       `json:"warnings,omitempty"` // of this host: networks that do not fit through its links to other hosts
+	Limits   []LimitStatus  `json:"limits,omitempty"`   // reached in the last 5 minutes; not problems of routers
 	Intent   IntentStatus   `json:"intent"`
 	OVSDB    *OVSDBStatus   `json:"ovsdb,omitempty"`  // absent if OVSDB is not configured
 	Fabric   *RouterStatus  `json:"fabric,omitempty"` // the fabric bridge; nil if the host has none
@@ -98,6 +99,7 @@ func (c *Controller) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, fmt.Errorf("read the status: %w", err)
 	}
+	s.Warnings = c.underlay.warnings(s.Intent.Source.Index, c.cfg.Host)
 	return s, nil
 }
 

@@ -4,9 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/ofdvr/ofdvr/internal/namespace"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
@@ -18,7 +23,11 @@ func newCheck() *cobra.Command {
 		Long: `Check reads topology files, without a daemon. It reports all errors in them as
 "file:line:column: path: error", and all warnings. It exits with 1 if a file has
 errors. Warnings do not change the exit status. More than three warnings of one
-kind are printed as one warning with their number.`,
+kind are printed as one warning with their number.
+
+On one of the hosts of a file, check also reports networks whose packets do not
+fit through the links to the other hosts. The host is the one whose tunnel has
+an address of this machine, or whose ID is the machine's hostname.`,
 		Example: "  ofdvr check /etc/ofdvr/topology.yaml",
 		Args:    arguments("FILE..."),
 		RunE: func(cmd *cobra.Command, files []string) error {
@@ -34,6 +43,7 @@ kind are printed as one warning with their number.`,
 					failed = errReported
 					continue
 				}
+				printMisfits(cmd.ErrOrStderr(), name, m)
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok: %s\n", name, summary(m))
 			}
 			return failed
@@ -46,6 +56,38 @@ func printWarnings(w io.Writer, warnings []topology.Warning) {
 	for _, text := range topology.Condense(texts(warnings)) {
 		fmt.Fprintf(w, "%s (warning)\n", text)
 	}
+}
+
+// printMisfits prints a warning for each network of m that does not fit through the links of this
+// machine to other hosts, if the machine is one of the hosts of m.
+func printMisfits(w io.Writer, name string, m *routing.Model) {
+	if len(m.Hosts) == 0 {
+		return
+	}
+	var all []string
+	for _, misfit := range routing.Misfits(routing.NewIndex(m), thisHost(m), namespace.PathMTU, namespace.LinkMTU) {
+		all = append(all, fmt.Sprintf("%s: network %s: %v: %s", name, misfit.Network, misfit, misfit.Remedy()))
+	}
+	for _, text := range topology.Condense(all) {
+		fmt.Fprintf(w, "%s (warning)\n", text)
+	}
+}
+
+// thisHost returns the ID of the host of m that this machine is: an address of it is the host's, or
+// its hostname is the ID. It returns "" if there is none.
+func thisHost(m *routing.Model) string {
+	own, _ := net.InterfaceAddrs() // an error means that they are not known
+	name, _ := os.Hostname()
+	for i := range m.Hosts {
+		h := &m.Hosts[i]
+		if h.ID == name || slices.ContainsFunc(own, func(a net.Addr) bool {
+			p, err := netip.ParsePrefix(a.String())
+			return err == nil && p.Addr() == h.Tunnel.Address
+		}) {
+			return h.ID
+		}
+	}
+	return ""
 }
 
 func summary(m *routing.Model) string {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 const pollInterval = 50 * time.Millisecond
@@ -32,9 +33,9 @@ func newStatus() *cobra.Command {
 		Short: "Show the state of each router, and all problems",
 		Long: `Status shows for each router its bridge, whether the bridge is connected, the
 number of desired flows, and the number of flows that the switch has confirmed.
-Then it shows all problems. With --wait it returns when all flows are confirmed,
-and exits with 1 if that takes longer than --timeout. With --exit-code it exits
-with 1 if there are problems.`,
+Then it shows all problems and warnings. With --wait it returns when all flows
+are confirmed, and exits with 1 if that takes longer than --timeout. With
+--exit-code it exits with 1 if there are problems.`,
 		Example: `  ofdvr status --wait --timeout 10s
   ofdvr status --exit-code >/dev/null || ofdvr doctor`,
 		Args: arguments(),
@@ -207,6 +208,9 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 	}
 	for _, l := range s.Limits {
 		fmt.Fprintf(w, "warning: %v; %s\n", l, l.Remedy)
+	}
+	for _, text := range topology.Condense(s.Warnings) {
+		fmt.Fprintf(w, "warning: %s\n", text)
 	}
 	if s.Intent.File != nil {
 		for _, p := range s.Intent.File.Warnings {

@@ -61,6 +61,7 @@ type Host struct {
 	Machines  func(context.Context) (*machines.Evidence, error)
 	Limits    func() []Limit // recently reached limits
 
+	Self       string // the ID of this host
 	Peers      []Peer // other hosts with tunnels; nil without a fabric bridge
 	Probe      func(context.Context) (map[string]Probes, error)
 	LargestMTU int // of the networks between hosts

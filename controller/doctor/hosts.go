@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/machines"
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/routing"
 )
 
 // A Peer is another host of the intent with a tunnel.
@@ -76,28 +76,15 @@ func (e *examination) hosts(ctx context.Context) error {
 	return nil
 }
 
-// fits checks that packets of the networks between hosts, with the headers of a tunnel, fit through
-// the links to the other hosts.
+// fits checks that packets of the networks between hosts fit through the links to the other hosts.
 func (e *examination) fits() {
-	reported := make(map[string]bool) // networks
 	for _, p := range e.Peers {
-		mtu, link, err := namespace.PathMTU(p.Address)
-		if err != nil {
+		if _, _, err := namespace.PathMTU(p.Address); err != nil {
 			e.find(Warning, "host "+p.ID, "give this host a route to it", "no route leads to the tunnel to %s: %v", p.Tunnel, err)
-			continue
 		}
-		for n := range e.Intent.Index.Networks("") {
-			headers := 50 // IPv4, UDP, Geneve or VXLAN, Ethernet
-			if p.Address.Is6() {
-				headers = 70
-			}
-			if n.VNI == 0 || n.MTU+headers <= mtu || reported[n.ID] {
-				continue
-			}
-			reported[n.ID] = true
-			e.find(Warning, "network "+n.ID, fmt.Sprintf("set its mtu to %d or less, in the machines too, or raise that of the link", mtu-headers),
-				"packets of %d bytes, its mtu, and %d bytes of a tunnel do not fit through link %s, whose MTU is %d, to host %s", n.MTU, headers, link, mtu, p.ID)
-		}
+	}
+	for _, m := range routing.Misfits(e.Intent.Index, e.Self, namespace.PathMTU, namespace.LinkMTU) {
+		e.find(Warning, "network "+m.Network, m.Remedy(), "%v", m)
 	}
 }
 

@@ -29,3 +29,17 @@ func PathMTU(to netip.Addr) (mtu int, link string, err error) {
 	}
 	return mtu, l.Attrs().Name, nil
 }
+
+// LinkMTU returns the MTU, in bytes, of the link called name.
+func LinkMTU(name string) (int, error) {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return 0, fmt.Errorf("open netlink: %w", err)
+	}
+	defer h.Close()
+	l, err := h.LinkByName(name)
+	if err != nil {
+		return 0, fmt.Errorf("find link %s: %w", name, err)
+	}
+	return l.Attrs().MTU, nil
+}

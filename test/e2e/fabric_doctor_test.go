@@ -74,6 +74,9 @@ func TestFabricDoctor(t *testing.T) {
 	f.reload(large)
 	out := h1.ofdvr(1, "doctor")
 	mustHave(t, out, "WARNING  network blue: packets of 1500 bytes, its mtu, and 50 bytes of a tunnel do not fit through link "+underlayLink(h1)+", whose MTU is 1500, to host h2")
+	misfit := "network blue: packets of 1500 bytes, its mtu, and 50 bytes of a tunnel do not fit through link " + underlayLink(h1) + ", whose MTU is 1500, to host h2: set its mtu to 1450 or less"
+	mustHave(t, h1.ofdvr(0, "status"), "warning: "+misfit)
+	mustHave(t, h1.warned("check", h1.file), h1.file+": "+misfit)
 	mustHave(t, out, "PROBLEM  host h2: the tunnel to geneve 192.168.77.2 passes small packets and loses those of 1500 bytes")
 	f.reload(fleetTopology(3, blueAndGreen, strings.Fields("b11 g11 b21 g21 b31 g31")))
 
@@ -99,6 +102,16 @@ func TestHostIsNotInTheFile(t *testing.T) {
 	s.write(fleetTopology(2, blueAndGreen, nil))
 	s.serve("--host", "elsewhere")
 	s.reportsProblem(`the intent has hosts, but none is called "elsewhere"`)
+}
+
+// warned runs ofdvr and returns what it prints as warnings.
+func (s *site) warned(args ...string) string {
+	s.t.Helper()
+	path, err := lab.Binary()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.sh("", strings.Join(append([]string{path}, args...), " ")+" 2>&1 >/dev/null")
 }
 
 // underlayLink returns the name of the link by which packets leave a host for others.

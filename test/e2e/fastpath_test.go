@@ -43,7 +43,7 @@ nft add rule ip6 nat pre ip6 daddr 2001:db8::2 dnat to fd09::5`)
 		}[n]
 	}
 	call := func(sv service, wait time.Duration) error {
-		return carries(t, vm1, vm2.Name, netip.AddrPortFrom(netip.MustParseAddr(sv.server), 8080), netip.AddrPortFrom(netip.MustParseAddr(sv.address), 8080), wait)
+		return carries(t, vm1, vm1.Host, vm2.Name, netip.AddrPortFrom(netip.MustParseAddr(sv.server), 8080), netip.AddrPortFrom(netip.MustParseAddr(sv.address), 8080), wait)
 	}
 	taps := s.recordIn(netns, greenTap, func(f lab.Frame) bool { return came(f) && (isIPv4(f) || isIPv6(f)) })
 	for _, tt := range []struct {

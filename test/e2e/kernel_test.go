@@ -23,7 +23,7 @@ ports:`, 1))
 	at := record(t, vm2, func(f lab.Frame) bool { return came(f) && (isIPv4(f) || isIPv6(f)) })
 	for _, own := range []string{"10.0.1.1", "fd00:1::1"} {
 		for _, from := range []*lab.Machine{vm1, vm2} { // for vm2 the address is behind another interface
-			if err := carries(t, from, netns, netip.AddrPortFrom(netip.MustParseAddr(own), 0), netip.AddrPort{}, patience); err != nil {
+			if err := carries(t, from, from.Host, netns, netip.AddrPortFrom(netip.MustParseAddr(own), 0), netip.AddrPort{}, patience); err != nil {
 				t.Errorf("TCP from %s to %s: %v", from.Name, own, err)
 			}
 			ping(t, from, own, lab.PingOptions{Size: 4000})
@@ -51,7 +51,7 @@ ports:`, 1))
 	s.sh(netns, `nft add table ip nat
 nft add chain ip nat pre '{ type nat hook prerouting priority -100; }'
 nft add rule ip nat pre ip daddr 169.254.169.254 tcp dport 80 redirect to :9697`)
-	if err := carries(t, vm1, netns, netip.MustParseAddrPort("0.0.0.0:9697"), netip.MustParseAddrPort("169.254.169.254:80"), patience); err != nil {
+	if err := carries(t, vm1, vm1.Host, netns, netip.MustParseAddrPort("0.0.0.0:9697"), netip.MustParseAddrPort("169.254.169.254:80"), patience); err != nil {
 		t.Errorf("metadata: %v", err)
 	}
 	transfer(t, vm1, vm2, "198.51.100.9")

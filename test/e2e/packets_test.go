@@ -188,17 +188,17 @@ func numbered(seq uint16) condition {
 // the test unless all arrive.
 func transfer(t *testing.T, from, to *lab.Machine, addr string) {
 	t.Helper()
-	if err := carries(t, from, to.Name, netip.AddrPortFrom(netip.MustParseAddr(strings.Trim(addr, "[]")), 0), netip.AddrPort{}, patience); err != nil {
+	if err := carries(t, from, to.Host, to.Name, netip.AddrPortFrom(netip.MustParseAddr(strings.Trim(addr, "[]")), 0), netip.AddrPort{}, patience); err != nil {
 		t.Errorf("TCP from %s to %s: %v", from.Name, addr, err)
 	}
 }
 
-// carries listens on the address at in a network namespace, and sends some 100 kB over
+// carries listens on the address at in a network namespace of a host, and sends some 100 kB over
 // TCP to the address in the parameter to, by default the listener's address. It returns
 // an error if there is no connection within the time wait.
-func carries(t *testing.T, from *lab.Machine, netns string, at, to netip.AddrPort, wait time.Duration) error {
+func carries(t *testing.T, from *lab.Machine, host *lab.Host, netns string, at, to netip.AddrPort, wait time.Duration) error {
 	t.Helper()
-	ln, err := from.Host.ListenIn(within(t), netns, "tcp", at.String())
+	ln, err := host.ListenIn(within(t), netns, "tcp", at.String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -280,7 +280,7 @@ export class Detail {
         if (!s) return h("p", { class: "says" }, "Not known yet.");
         const routers = s.routers.filter((r) => routerHealth(r).level !== "ok");
         return [
-          problems(s.problems),
+          problems([...(s.problems ?? []), ...(s.warnings ?? [])]),
           h("section", {}, h("h3", {}, "Intent"), facts(["Revision", s.intent.revision.toLocaleString("en")], ...[source("File", s.intent.file), source("Store", s.intent.store)].filter(Boolean),
             ["Open vSwitch", s.ovsdb ? `${s.ovsdb.endpoint}, ${s.ovsdb.connected ? "connected" : "not connected"}` : "none configured"])),
           s.hosts?.length ? h("section", {}, h("h3", {}, "Hosts"), facts(...s.hosts.map((o) => [page.world.hosts.get(o.id)?.name ?? o.id, `${o.tunnel ?? "no tunnel"}, ${o.self ? "this host" : o.alive ? "alive" : "silent"}, ${plural(o.machines, "machine")}`]))) : null,

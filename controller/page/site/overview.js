@@ -73,8 +73,8 @@ export class Overview {
     if (!this.shown) return;
     const { world, status, rates, history, machines } = this.page;
     const name = (id) => nameOf(world.routers.get(id) ?? { id });
-    this.problems.hidden = !status?.problems?.length;
-    const problems = status?.problems ?? [];
+    const problems = [...(status?.problems ?? []), ...(status?.warnings ?? [])];
+    this.problems.hidden = !problems.length;
     if (this.saidProblems !== problems.join("\n")) {
       this.saidProblems = problems.join("\n");
       this.problems.replaceChildren(...problems.slice(0, ROWS).map((p) => h("li", {}, sign("warn"), h("span", {}, p))));
