@@ -82,3 +82,11 @@ func UplinkMAC(host, iface string) ofproto.MAC {
 	sum := sha256.Sum256([]byte(string([]byte{byte(len(host))}) + host + iface))
 	return ofproto.MAC{uplinkByte, sum[0], sum[1], sum[2], sum[3], sum[4]}
 }
+
+// UplinkGroup returns the multicast MAC address to which answers to a router interface leave by the
+// uplink: every host may wait for them. It is [UplinkMAC] of no host, with the multicast bit.
+func UplinkGroup(iface string) ofproto.MAC {
+	mac := UplinkMAC("", iface)
+	mac[0] |= 1
+	return mac
+}

@@ -32,10 +32,14 @@ type fabricSource struct {
 // A spanning is a network that spans hosts.
 type spanning struct {
 	*routing.Members
-	port   ofproto.PortNo // to the integration bridge
-	uplink ofproto.PortNo // 0 if tunnels carry it
-	group  ofproto.GroupID
+	port   ofproto.PortNo  // to the integration bridge
+	uplink ofproto.PortNo  // 0 if tunnels carry it
+	group  ofproto.GroupID // all hosts with machines of the network
 	meter  ofproto.MeterID // limits broadcasts; 0 if the switch has no meters
+
+	all     ofproto.GroupID // all hosts
+	answers ofproto.MeterID // limits answers to other hosts' namespaces; 0 if the switch has no meters
+
 	legs   []fabricLeg
 	groups map[string]int // the number of its ports on each other host
 }
@@ -46,7 +50,8 @@ type fabricLeg struct {
 	port ofproto.PortNo // to the router's bridge
 }
 
-// The number of broadcasts a second that a host sends to the other hosts of each network.
+// The number of broadcasts a second that a host sends to the other hosts of each network, and of
+// answers to their namespaces.
 const floodRate = 1000
 
 // The number of messages of other hosts that a switch sends to the controller a second.
@@ -110,9 +115,12 @@ func fabricSourceOf(x *routing.Index, facts FabricFacts, prev *fabricSource) *fa
 			all = append(all, n)
 		}
 	}
-	ids := numbers(len(all)+1, func(i int) string {
-		if i == len(all) {
+	ids := numbers(2*len(all)+1, func(i int) string {
+		switch {
+		case i == len(all):
 			return "\x00hello"
+		case i > len(all):
+			return "\x00answers" + all[i-len(all)-1].ID
 		}
 		return all[i].ID
 	}, uint32(lastMeter-firstMeter), uint32(meterProbe-firstMeter))
@@ -120,13 +128,13 @@ func fabricSourceOf(x *routing.Index, facts FabricFacts, prev *fabricSource) *fa
 		s.hello = firstMeter + ofproto.MeterID(ids[len(all)])
 	}
 	for i := range all {
-		n := spanning{Members: x.Members(all[i].ID), port: find(all[i].FabricPort()), group: groupMark | ofproto.GroupID(ids[i])}
+		n := spanning{Members: x.Members(all[i].ID), port: find(all[i].FabricPort()), group: groupMark | ofproto.GroupID(ids[i]), all: groupMark | ofproto.GroupID(ids[len(all)+1+i])}
 		uplinked := carrier[n.ID] == routing.ByUplink
 		if uplinked {
 			n.uplink = find(x.Host(s.host).Uplink)
 		}
 		if s.can.Has(CanMeter) {
-			n.meter = firstMeter + ofproto.MeterID(ids[i])
+			n.meter, n.answers = firstMeter+ofproto.MeterID(ids[i]), firstMeter+ofproto.MeterID(ids[len(all)+1+i])
 		}
 		for _, l := range n.Legs() {
 			if l.Router.Bridge.Managed {
@@ -190,38 +198,53 @@ func (s *fabricSource) peer(id string) *routing.Host {
 func (s *fabricSource) differsInPorts(t *fabricSource) bool {
 	return s.host == t.host && s.can == t.can && s.hello == t.hello && maps.Equal(s.ports, t.ports) && slices.EqualFunc(s.peers, t.peers, (*routing.Host).Equal) && slices.EqualFunc(s.uplinks, t.uplinks, (*routing.Host).Equal) &&
 		slices.EqualFunc(s.networks, t.networks, func(n, m spanning) bool {
-			return n.Network.Equal(&m.Network) && n.port == m.port && n.uplink == m.uplink && n.group == m.group && n.meter == m.meter &&
+			return n.Network.Equal(&m.Network) && n.port == m.port && n.uplink == m.uplink && n.group == m.group && n.meter == m.meter && n.all == m.all && n.answers == m.answers &&
 				slices.EqualFunc(n.legs, m.legs, func(k, l fabricLeg) bool { return k.Router == l.Router && k.ID == l.ID && k.port == l.port })
 		})
 }
 
-// groupEntries returns the groups that send a packet to all other hosts of a network.
+// groupEntries returns the groups that send a packet to all other hosts, or to those with machines of a
+// network.
 func (s *fabricSource) groupEntries() (out []ofproto.GroupEntry) {
 	for i := range s.networks {
 		n := &s.networks[i]
 		if n.Broadcast == routing.BroadcastNone || n.uplink != 0 {
 			continue
 		}
-		g := ofproto.GroupEntry{ID: n.group, Type: ofproto.GroupTypeAll}
-		for _, h := range slices.Sorted(maps.Keys(n.groups)) {
-			if peer := s.peer(h); s.tunnel(peer) != 0 {
-				g.Buckets = append(g.Buckets, ofproto.Bucket{WatchPort: ofproto.PortAny, WatchGroup: ofproto.GroupAny, Actions: ofproto.ActionsOf(s.send(n, peer)...)})
+		some := ofproto.GroupEntry{ID: n.group, Type: ofproto.GroupTypeAll}
+		all := ofproto.GroupEntry{ID: n.all, Type: ofproto.GroupTypeAll}
+		for _, peer := range s.peers {
+			if s.tunnel(peer) == 0 {
+				continue
+			}
+			b := ofproto.Bucket{WatchPort: ofproto.PortAny, WatchGroup: ofproto.GroupAny, Actions: ofproto.ActionsOf(s.send(n, peer)...)}
+			all.Buckets = append(all.Buckets, b)
+			if n.groups[peer.ID] > 0 {
+				some.Buckets = append(some.Buckets, b)
 			}
 		}
-		out = append(out, g)
+		out = append(out, some)
+		if n.Broadcast == routing.BroadcastAll {
+			out = append(out, all)
+		}
 	}
 	slices.SortFunc(out, func(a, b ofproto.GroupEntry) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
 
-// meterEntries returns the meters that limit broadcasts.
+// meterEntries returns the meters that limit broadcasts, and answers to other hosts' namespaces.
 func (s *fabricSource) meterEntries() (out []ofproto.MeterEntry) {
 	if s.hello != 0 {
 		out = append(out, rateMeter(s.hello, helloRate))
 	}
 	for i := range s.networks {
-		if n := &s.networks[i]; n.meter != 0 && n.Broadcast != routing.BroadcastNone {
-			out = append(out, rateMeter(n.meter, floodRate))
+		n := &s.networks[i]
+		if n.meter == 0 || n.Broadcast == routing.BroadcastNone {
+			continue
+		}
+		out = append(out, rateMeter(n.meter, floodRate))
+		if n.Broadcast == routing.BroadcastAll {
+			out = append(out, rateMeter(n.answers, floodRate))
 		}
 	}
 	slices.SortFunc(out, func(a, b ofproto.MeterEntry) int { return cmp.Compare(a.ID, b.ID) })

@@ -22,7 +22,6 @@ const (
 	fabricDeliver                        // by destination
 	fabricLearned                        // by destination: learned flows for machines that are not declared
 	fabricAnswer                         // neighbour advertisements in the name of machines on other hosts
-	fabricAsked                          // learned flows for answers to other hosts' namespaces
 	fabricReturn                         // packets that stay here
 	fabricWire                           // packets that leave by the uplink
 )
@@ -45,7 +44,6 @@ const (
 const (
 	learnLimit = 1024
 	learnIdle  = 300 // seconds, as in Open vSwitch's MAC tables
-	askedHard  = 5   // seconds in which a namespace's request is answered
 )
 
 // A fabricCompiler emits the flows of a fabric bridge.
@@ -201,17 +199,19 @@ func (c *fabricCompiler) gateway(n *spanning, l *fabricLeg) {
 	if l.port != 0 {
 		in, out := ofproto.InPort(l.port), ofproto.Output{Port: l.port}
 		c.emit(about, RoleCarry, fabricAdmit, prioHost, ofproto.MatchOf(in, from), n.enter(fabricResolve))
-		for _, answer := range answersTo(l.MAC) {
-			c.emit(about, RoleResolved, fabricAdmit, prioResolved, ofproto.MatchOf(append(answer, in)...), n.enter(fabricAsked))
+		if n.Broadcast == routing.BroadcastAll {
+			for _, answer := range answersTo(l.MAC) {
+				c.answer(n, l, append(answer, in), ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.ToGroup{ID: n.all})})
+			}
 		}
 		for _, answer := range answersTo(l.MAC) {
 			c.emit(about, RoleResolved, fabricArrive, prioResolved, n.of(answer...), ofproto.ApplyActions(c.learn(n), out))
 		}
 		group := ofproto.EthDstBits(groupBit, groupBit)
 		c.emit(about, RoleArrive, fabricArrive, prioAsks, n.of(from, group, ofproto.ARP(), ofproto.ARPOp(arpRequest)),
-			ofproto.ApplyActions(c.asked(n, ofproto.FieldARPOp), out))
+			ofproto.ApplyActions(out))
 		c.emit(about, RoleArrive, fabricArrive, prioAsks, n.of(from, group, ofproto.IPv6(), ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndSolicitation)),
-			ofproto.ApplyActions(c.asked(n, ofproto.FieldICMPv6Type), out))
+			ofproto.ApplyActions(out))
 		c.emit(about, RoleLocal, fabricArrive, prioMulticast, n.of(from, group), ofproto.Instructions{})
 		c.emit(about, RoleArrive, fabricArrive, prioRouted, n.of(from), ofproto.ApplyActions(out))
 		c.emit(about, RoleReturn, fabricReturn, prioHost, ofproto.MatchOf(in), ofproto.ApplyActions(ofproto.Output{Port: ofproto.PortInPort}))
@@ -234,29 +234,16 @@ func (c *fabricCompiler) gatewayLocal(n *spanning, l *fabricLeg) {
 	}
 }
 
-// asked returns the action that learns from a request that came by a tunnel. The learned flow
-// matches the answer (an ARP reply or an advertisement from the requested address) and sends
-// it to the requester's host.
-func (c *fabricCompiler) asked(n *spanning, kind ofproto.FieldID) ofproto.Learn {
-	return c.waiting(n, kind, c.backToSender()...)
-}
-
-// waiting returns the action that learns a flow for the answer to a request. The learned flow
-// has the actions do.
-func (c *fabricCompiler) waiting(n *spanning, kind ofproto.FieldID, do ...ofproto.LearnSpec) ofproto.Learn {
-	match := func(f ofproto.FieldID, v uint64) ofproto.LearnSpec {
-		return ofproto.LearnValue(ofproto.LearnMatch, ofproto.Whole(f), v)
+// answer emits the flows that send a machine's answer to the router, from l's bridge, to the other
+// hosts by do. The namespace of each may wait for it. It is not known which does: a learned flow would
+// know only the last that asked, and the switch would use the one before for a moment.
+func (c *fabricCompiler) answer(n *spanning, l *fabricLeg, match []ofproto.Field, do ofproto.Apply) {
+	prio, m := uint16(prioResolved), ofproto.MatchOf(match...)
+	if n.answers != 0 {
+		c.emit(l.object(), RoleResolved, fabricAdmit, prio, m, metering(n.answers, do))
+		prio--
 	}
-	specs := []ofproto.LearnSpec{ofproto.LearnField(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldMetadata), ofproto.Whole(ofproto.FieldMetadata))}
-	if kind == ofproto.FieldARPOp {
-		specs = append(specs, match(ofproto.FieldEthType, 0x0806), match(ofproto.FieldARPOp, arpReply),
-			ofproto.LearnField(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldARPSPA), ofproto.Whole(ofproto.FieldARPTPA)))
-	} else {
-		specs = append(specs, match(ofproto.FieldEthType, 0x86dd), match(ofproto.FieldIPProto, protoICMPv6), match(ofproto.FieldICMPv6Type, ndAdvertisement),
-			ofproto.LearnField(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldNDTarget), ofproto.Whole(ofproto.FieldNDTarget)))
-	}
-	return ofproto.Learn{Table: fabricAsked, Priority: prioLearn, Cookie: CookieOf(n.object(), RoleLearned), Hard: askedHard, Limit: learnLimit,
-		Specs: ofproto.SpecsOf(append(specs, do...)...)}
+	c.emit(l.object(), RoleResolved, fabricAdmit, prio, m, ofproto.Do(do))
 }
 
 // addresses returns the addresses of l, including the link-local one that the kernel assigns.

@@ -27,22 +27,36 @@ const (
 type sender struct {
 	match []ofproto.Field
 	set   ofproto.Action
-	kind  ofproto.FieldID // the field with the type of the request
-	can   bool            // the switch supports set
+	can   bool // the switch supports set
 }
 
 // senders returns the kinds of requests, with mac as the sender's MAC address.
 func (c *fabricCompiler) senders(mac ofproto.MAC) []sender {
 	return []sender{
-		{[]ofproto.Field{ofproto.ARP(), ofproto.ARPOp(arpRequest)}, ofproto.SetField{Field: ofproto.ARPSourceMAC(mac)}, ofproto.FieldARPOp, c.can.Has(CanAnswerARP)},
-		{[]ofproto.Field{ofproto.IPv6(), ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndSolicitation)}, ofproto.SetField{Field: ofproto.NDSourceMAC(mac)}, ofproto.FieldICMPv6Type, c.can.Has(CanAnswerND)},
+		{[]ofproto.Field{ofproto.ARP(), ofproto.ARPOp(arpRequest)}, ofproto.SetField{Field: ofproto.ARPSourceMAC(mac)}, c.can.Has(CanAnswerARP)},
+		{[]ofproto.Field{ofproto.IPv6(), ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndSolicitation)}, ofproto.SetField{Field: ofproto.NDSourceMAC(mac)}, c.can.Has(CanAnswerND)},
 	}
 }
 
 // tag returns instructions with the actions in first and then those that send a packet of n
 // out of the uplink.
 func (n *spanning) tag(first ...ofproto.Action) ofproto.Instructions {
-	return ofproto.ApplyActions(append(first, ofproto.PushVLAN{EtherType: etherVLAN}, ofproto.SetField{Field: ofproto.VLAN(n.VLAN)}, ofproto.Output{Port: n.uplink})...)
+	return ofproto.ApplyActions(n.tagged(first...)...)
+}
+
+// tagged returns the actions of tag.
+func (n *spanning) tagged(first ...ofproto.Action) []ofproto.Action {
+	return append(first, ofproto.PushVLAN{EtherType: etherVLAN}, ofproto.SetField{Field: ofproto.VLAN(n.VLAN)}, ofproto.Output{Port: n.uplink})
+}
+
+// answered returns the actions that address an answer of the kind i of [answersTo] to mac. The result is
+// false if the switch cannot do that.
+func (c *fabricCompiler) answered(i int, mac ofproto.MAC) ([]ofproto.Action, bool) {
+	to := ofproto.SetField{Field: ofproto.EthDst(mac)}
+	if i == 0 {
+		return []ofproto.Action{ofproto.SetField{Field: ofproto.ARPTargetMAC(mac)}, to}, c.can.Has(CanAnswerARP)
+	}
+	return []ofproto.Action{to}, true
 }
 
 // uplinkNetwork emits the flows of n that do not belong to an interface or a port.
@@ -63,13 +77,16 @@ func (c *fabricCompiler) uplinkNetwork(n *spanning) {
 func (c *fabricCompiler) uplinkGateway(n *spanning, l *fabricLeg) {
 	about := l.object()
 	group := ofproto.EthDstBits(groupBit, groupBit)
-	own := routing.UplinkMAC(c.host, l.ID)
+	own, all := routing.UplinkMAC(c.host, l.ID), routing.UplinkGroup(l.ID)
 	c.gatewayLocal(n, l)
 	for _, mac := range []ofproto.MAC{own, l.MAC} {
 		c.emit(about, RoleLocal, fabricArrive, prioReturned, n.of(ofproto.EthSrc(mac)), ofproto.Instructions{})
 	}
-	c.emit(about, RoleLocal, fabricArrive, prioGateway, n.of(ofproto.EthDst(own)), ofproto.Instructions{})
+	for _, mac := range []ofproto.MAC{own, all} {
+		c.emit(about, RoleLocal, fabricArrive, prioGateway, n.of(ofproto.EthDst(mac)), ofproto.Instructions{})
+	}
 	c.emit(about, RoleLocal, fabricLocal, prioGateway, n.of(ofproto.EthSrc(own)), ofproto.Instructions{})
+	c.emit(about, RoleLocal, fabricLocal, prioGateway, n.of(ofproto.EthDst(all)), ofproto.Instructions{})
 	for _, h := range c.uplinks {
 		c.uplinkPeer(n, l, h)
 	}
@@ -77,21 +94,17 @@ func (c *fabricCompiler) uplinkGateway(n *spanning, l *fabricLeg) {
 		return
 	}
 	in, out := ofproto.InPort(l.port), ofproto.Output{Port: l.port}
-	for i, answer := range answersTo(own) {
-		do := []ofproto.Action{ofproto.SetField{Field: ofproto.EthDst(l.MAC)}, out}
-		if i == 0 {
-			if !c.can.Has(CanAnswerARP) {
-				continue
+	for _, to := range []ofproto.MAC{own, all} {
+		for i, answer := range answersTo(to) {
+			if set, can := c.answered(i, l.MAC); can {
+				c.emit(about, RoleResolved, fabricArrive, prioResolved, n.of(answer...), ofproto.ApplyActions(append(set, out)...))
 			}
-			do = append([]ofproto.Action{ofproto.SetField{Field: ofproto.ARPTargetMAC(l.MAC)}}, do...)
 		}
-		c.emit(about, RoleResolved, fabricArrive, prioResolved, n.of(answer...), ofproto.ApplyActions(do...))
 	}
-	// The answer to another host's namespace gets its tag here: a learned flow cannot add one.
-	for _, answer := range answersTo(l.MAC) {
-		c.emit(about, RoleResolved, fabricAdmit, prioResolved, ofproto.MatchOf(append(answer, in)...),
-			ofproto.Do(ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.PushVLAN{EtherType: etherVLAN}, ofproto.SetField{Field: ofproto.VLAN(n.VLAN)})},
-				ofproto.WriteMetadata{Value: n.mark(), Mask: ^uint64(0)}, ofproto.Goto{Table: fabricAsked}))
+	for i, answer := range answersTo(l.MAC) {
+		if set, can := c.answered(i, all); can && n.Broadcast == routing.BroadcastAll {
+			c.answer(n, l, append(answer, in), ofproto.Apply{Actions: ofproto.ActionsOf(n.tagged(set...)...)})
+		}
 	}
 	c.emit(about, RoleCarry, fabricAdmit, prioHost, ofproto.MatchOf(in, ofproto.EthSrc(l.MAC)), n.enter(fabricResolve))
 	c.emit(about, RoleReturn, fabricReturn, prioHost, ofproto.MatchOf(in), ofproto.ApplyActions(ofproto.Output{Port: ofproto.PortInPort}))
@@ -133,23 +146,13 @@ func (c *fabricCompiler) uplinkPeer(n *spanning, l *fabricLeg, h *routing.Host) 
 	for _, s := range c.senders(l.MAC) {
 		if s.can {
 			c.emit(about, RoleArrive, fabricArrive, prioAsks, n.of(append(s.match, from)...),
-				ofproto.ApplyActions(append([]ofproto.Action{c.askedByUplink(n, s.kind), s.set}, arrive...)...))
+				ofproto.ApplyActions(append([]ofproto.Action{s.set}, arrive...)...))
 		}
 	}
 	c.emit(about, RoleArrive, fabricArrive, prioRouted, n.of(from), ofproto.ApplyActions(arrive...))
 }
 
-// askedByUplink is [fabricCompiler.asked] for a request that came by the uplink. The answer
-// goes to address H of the requester's host.
-func (c *fabricCompiler) askedByUplink(n *spanning, kind ofproto.FieldID) ofproto.Learn {
-	to := []ofproto.LearnSpec{ofproto.LearnField(ofproto.LearnLoad, ofproto.Whole(ofproto.FieldEthDst), ofproto.Whole(ofproto.FieldEthSrc))}
-	if kind == ofproto.FieldARPOp {
-		to = append(to, ofproto.LearnField(ofproto.LearnLoad, ofproto.Whole(ofproto.FieldARPTHA), ofproto.Whole(ofproto.FieldEthSrc)))
-	}
-	return c.waiting(n, kind, append(to, ofproto.LearnPort(ofproto.Whole(ofproto.FieldInPort16)))...)
-}
-
-// uplinkMachine emits the flows for port p on n, which may be on this host or on another.
+// uplinkMachine emits the flows for port p on n. It is here, or elsewhere.
 func (c *fabricCompiler) uplinkMachine(n *spanning, p *routing.Port) {
 	about := routing.Object{Kind: routing.KindPort, ID: p.ID}
 	from, to := ofproto.EthSrc(p.MAC), ofproto.EthDst(p.MAC)

@@ -6,7 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/gopacket/gopacket/layers"
 
 	"github.com/ofdvr/ofdvr/test/lab"
 )
@@ -129,15 +130,7 @@ func TestUndeclaredMachine(t *testing.T) {
 				for i := range 2 {
 					t.Run(fmt.Sprintf("%s to %s, address %d", pair[0], pair[1], i), func(t *testing.T) {
 						ttl := map[bool]int{true: 64, false: 63}[name[0] == other[0]]
-						// If another host has just asked for the machine, the answer may go there. Then
-						// the kernel asks again.
-						lab.Eventually(t, patience, "a reply", func() error {
-							r, err := f.machines[pair[0]].Ping(t.Context(), address(f.machines[pair[1]].MachineConfig, i), lab.PingOptions{Wait: 5 * time.Second})
-							if err == nil && r.Replies[0].TTL != ttl {
-								t.Errorf("the reply has TTL %d, want %d", r.Replies[0].TTL, ttl)
-							}
-							return err
-						})
+						pingTTL(t, f.machines[pair[0]], address(f.machines[pair[1]].MachineConfig, i), ttl)
 					})
 				}
 			}
@@ -153,6 +146,68 @@ func checkNamespaces(t *testing.T, f *fleet) {
 	for i, s := range f.hosts {
 		if got := lab.Run(t, s.Host, "ip", "-n", netns, "neigh", "show", address(f.machines["b28"].MachineConfig, 0)); !strings.Contains(got, f.machines["b28"].MAC) {
 			t.Errorf("the namespace on h%d has not resolved b28: %q", i+1, got)
+		}
+	}
+}
+
+// Namespaces on several hosts that ask for the same undeclared machine all get an answer to each of
+// their requests, however close these are.
+func TestUndeclaredMachineIsAskedFromSeveralHosts(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 3, []fleetNetwork{{id: "blue", options: ", vlan: 1"}, {id: "green", options: ", vlan: 2"}})
+	f.serve(fleetTopology(3, f.networks, strings.Fields("g11 g21 b31 g31")))
+	f.askedFromSeveralHosts(t, f.plug)
+}
+
+// The same if uplinks connect the hosts.
+func TestUndeclaredMachineIsAskedThroughUplinks(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 3, blueAndGreen)
+	f.tagged = true
+	f.uplinks()
+	f.serve(uplinkTopology(3, blueAndGreen, strings.Fields("g11 g21 b31 g31")))
+	f.askedFromSeveralHosts(t, f.plugTagged)
+}
+
+// askedFromSeveralHosts sends from machines on different hosts to a machine on h3 that is not declared,
+// while the namespaces of the hosts do not know it.
+func (f *fleet) askedFromSeveralHosts(t *testing.T, plug func(name string) *lab.Machine) {
+	for _, name := range strings.Fields("g11 g21 b31 g31") {
+		plug(name)
+	}
+	c := fleetMachine(0, "b38")
+	c.ID, c.VLAN = "", 1
+	if f.tagged {
+		c.VLAN = 101
+	}
+	f.add(3, c)
+	f.settle()
+	versions := 2
+	if f.tagged && lab.OnKernel(t, "an IPv6 machine that is not declared is not found through an uplink: the datapath cannot write the options of a solicitation") {
+		versions = 1
+	}
+	tap := "qr-r1-blue"
+	for i := range versions {
+		target := address(c, i)
+		request, answer := arpFor(layers.ARPRequest, target), arpFor(layers.ARPReply, target)
+		if i == 1 {
+			request, answer = all(isRequest, func(f lab.Frame) bool { return involves(f, target) }), advertised(target)
+		}
+		for range 3 {
+			for _, from := range []string{"g11", "g21", "g31"} {
+				s := f.hosts[from[1]-'1']
+				lab.Run(t, s.Host, "ip", "-n", netns, "neigh", "flush", "to", target)
+				at := s.recordIn(netns, tap, func(f lab.Frame) bool { return request(f) || answer(f) })
+				pingTTL(t, f.machines[from], target, 63)
+				lab.Eventually(t, patience, "an answer to each request", func() error {
+					asked, answered := at.Count(all(request, func(f lab.Frame) bool { return f.Outgoing })), at.Count(all(came, answer))
+					if asked == 0 || answered < asked {
+						return fmt.Errorf("%d requests and %d answers", asked, answered)
+					}
+					return nil
+				})
+				at.Close()
+			}
 		}
 	}
 }
