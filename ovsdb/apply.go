@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// attempts is the number of plans that Apply tries. A plan fails if the database changes while
-// it is carried out.
+// attempts is the number of plans that Apply tries. A plan fails if the database changes
+// before it is carried out.
 const attempts = 4
 
 // stalePatience is the time that Apply waits for the update that made a plan stale.
@@ -19,7 +19,7 @@ type Result struct {
 	// Ops are the operations that were carried out, in one transaction. If the database
 	// already was as desired, Ops is empty and nothing was sent.
 	Ops []Op
-	// Problems are the reasons that parts of the desired state were not realized.
+	// Problems has the reasons why parts of the desired state were not realized.
 	Problems []Problem
 }
 
@@ -36,10 +36,10 @@ func (r Result) Count(v Verb) int {
 }
 
 // Apply changes the database so that it holds d. It carries out the operations of [Plan] in
-// one transaction; if nothing differs, it sends none. If the database changes in the meantime
-// so that the plan is stale, Apply plans again. A port that moves between bridges is first
-// only removed, and a Problem of kind [Moving] names it. After ovs-vswitchd has removed the
-// port, the next call of Apply inserts it.
+// one transaction. If nothing differs, it sends no transaction. If the database changes in the
+// meantime and the plan is stale, Apply plans again. If a port moves between bridges, Apply
+// first only removes it, and returns a Problem of kind [Moving] for it. The next call of Apply
+// after ovs-vswitchd has removed the port inserts it.
 //
 // A non-nil error means that the transaction did not happen, or that its outcome is unknown
 // because no reply arrived. Test for ErrNotConnected and context.DeadlineExceeded with
@@ -89,7 +89,7 @@ func (c *Client) Apply(ctx context.Context, d Desired) (Result, error) {
 			}
 			return res, nil
 		}
-		if resultOf(err) == "unknown" { // the ports may have been removed
+		if resultOf(err) == "unknown" { // the transaction may have removed the ports
 			c.moves.wait(leaving, State{NextCfg: state.NextCfg + 1})
 		}
 		if !errors.Is(err, errStale) || try == attempts || !s.refreshed(ctx, planned) {

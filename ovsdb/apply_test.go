@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// The result of a transaction shows whether anything changed, and whether that is known.
+// The result label of a failed transaction says whether the state was stale, the outcome is
+// unknown, or an operation failed.
 func TestResults(t *testing.T) {
 	for _, tt := range []struct {
 		err  error

@@ -43,9 +43,9 @@ type Config struct {
 type Recorder interface {
 	// Synced records a new connection, after the whole state was read.
 	Synced()
-	// Transacted records a transaction that changes something, its duration and its result:
-	// ok, stale (the database had changed in the meantime, so the change is planned again),
-	// error, or unknown (no reply arrived).
+	// Transacted records the duration and the result of a transaction that changes something.
+	// The result is ok, stale (the database had changed in the meantime, so the change is
+	// planned again), error, or unknown (no reply arrived).
 	Transacted(result string, took time.Duration)
 }
 
@@ -64,7 +64,7 @@ type Client struct {
 	moves    moves         // owned by the Apply in progress
 
 	mu        sync.Mutex
-	renew     map[string]bool // names of ports that the next Apply removes
+	renew     map[string]bool // names of ports that the next Apply removes, see Renew
 	session   *session        // nil if not connected
 	err       error           // the reason that session is nil
 	connected chan struct{}   // closed while session is not nil
@@ -138,7 +138,7 @@ func (c *Client) Run(ctx context.Context) error {
 			}
 		} else {
 			c.down(fmt.Errorf("%w: connect to %s: %w", ErrNotConnected, c.cfg.Endpoint, err))
-			if ctx.Err() == nil && err.Error() != last { // each error once, not at every attempt
+			if ctx.Err() == nil && err.Error() != last { // log an error once, not at every attempt
 				last = err.Error()
 				log.Warn("could not connect to OVSDB, will retry", zap.String("endpoint", c.cfg.Endpoint), zap.Error(err))
 			}
@@ -158,7 +158,7 @@ func (c *Client) open(ctx context.Context) (*session, error) {
 	defer cancel()
 	s, err := open(ctx, c.endpoint, c.cfg.Logger, c.notify)
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-		err = dial.Err // the rest repeats the endpoint
+		err = dial.Err // the outer error repeats the endpoint
 		if call, ok := errors.AsType[*os.SyscallError](err); ok {
 			err = call.Err
 		}
@@ -192,7 +192,7 @@ func (c *Client) down(err error) {
 func (c *Client) notify() {
 	select {
 	case c.changed <- struct{}{}:
-	default: // the previous change has not been received yet
+	default: // the channel already has a value for the receiver
 	}
 }
 
@@ -203,9 +203,8 @@ func (c *Client) current() (*session, error) {
 }
 
 // Changed returns a channel that receives a value after the state has changed or the
-// connection was gained or lost. Its capacity is one, so that several changes may be
-// reported by one value. Read the changes from [Client.State]. All callers share
-// one channel.
+// connection was gained or lost. Its capacity is one, so one value may stand for several
+// changes. [Client.State] returns the new state. All callers share one channel.
 func (c *Client) Changed() <-chan struct{} { return c.changed }
 
 // State returns the latest state. Without a connection the error wraps [ErrNotConnected] and
@@ -219,9 +218,9 @@ func (c *Client) State(ctx context.Context) (State, error) {
 	return state, err
 }
 
-// Wait waits for a connection. If ctx is done first, the error includes the reason that there
-// is no connection. Without permission for the socket, Wait does not wait for ctx, and the
-// error wraps [fs.ErrPermission].
+// Wait waits for a connection. If ctx is done first, the error includes the reason why the
+// connection failed. If the socket denies permission, Wait returns at once, and the error
+// wraps [fs.ErrPermission].
 func (c *Client) Wait(ctx context.Context) error {
 	for {
 		c.mu.Lock()

@@ -17,7 +17,7 @@ import (
 )
 
 // desired returns two routers with two interfaces each. One router has tags and taps, the
-// other has none.
+// other has neither.
 func desired() ovsdb.Desired {
 	return ovsdb.Desired{IntegrationBridge: "br-int", Controller: "tcp:127.0.0.1:6653", Bridges: []ovsdb.Bridge{
 		{Router: "r1", Name: "rb-1", DatapathID: 0x0002000000000001, Interfaces: []ovsdb.Interface{
@@ -206,8 +206,8 @@ func TestControllerIsUpdatedInPlace(t *testing.T) {
 func TestForeignObjects(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int", "--", "add-port", "br-int", "vm1", "tag=1",
-		"--", "add-br", "rb-2", "--", "add-port", "rb-2", "rp-4", // the names that router 2 needs
-		"--", "add-port", "br-int", "qr-green", // and interface green of router 1
+		"--", "add-br", "rb-2", "--", "add-port", "rb-2", "rp-4", // names that router 2 needs
+		"--", "add-port", "br-int", "qr-green", // a name that interface green of router 1 needs
 		"--", "add-br", "other", "--", "set-controller", "other", "tcp:192.0.2.1:6653", "--", "set-fail-mode", "other", "secure",
 		"--", "add-bond", "other", "bond", "rq-9", "eth9")
 	want := s.foreign()
@@ -387,7 +387,7 @@ func testFrozenServer(t *testing.T, d ovsdb.Desired) {
 	until(t, c, "given up", func(_ ovsdb.State, err error) bool { return errors.Is(err, ovsdb.ErrNotConnected) })
 	s.proc.Process.Signal(syscall.SIGCONT)
 	until(t, c, "connected again", func(_ ovsdb.State, err error) bool { return err == nil })
-	if r := apply(t, c, d); len(r.Problems) > 0 { // with any outcome of the first
+	if r := apply(t, c, d); len(r.Problems) > 0 { // after any outcome of the first Apply
 		t.Error(r.Problems)
 	}
 	if r := apply(t, c, d); len(r.Ops) > 0 {
@@ -461,8 +461,8 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// Random desired states are applied to a real ovsdb-server. The plan's operations have the
-// same effect there as in the model.
+// Random desired states are applied to a real ovsdb-server. A plan's operations have the same
+// effect on the server as in the model.
 func TestRandomPlansOnServer(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int", "--", "add-port", "br-int", "a", "--", "add-br", "c", "--", "add-port", "c", "e",

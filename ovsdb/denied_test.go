@@ -18,7 +18,7 @@ import (
 // A client without permission for the socket of ovsdb-server does not wait.
 func TestDeniedDoesNotWait(t *testing.T) {
 	const variable = "OFDVR_TEST_DENIED_SOCKET"
-	if socket := os.Getenv(variable); socket != "" { // in the process below
+	if socket := os.Getenv(variable); socket != "" { // this is the child process started below
 		c, err := ovsdb.NewClient(ovsdb.Config{Endpoint: "unix:" + socket, Retry: 10 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)

@@ -36,8 +36,8 @@ const (
 )
 
 // Desired is the desired content of the database. Rows with our mark that it does not list are
-// removed. It must come from a valid model, so that IDs and names are unique, and valid in
-// Open vSwitch and Linux. They may collide with existing rows.
+// removed. It must come from a valid model, so its IDs and names are unique, and valid in Open
+// vSwitch and Linux. A name may collide with an existing row.
 type Desired struct {
 	// IntegrationBridge is the bridge that machines are plugged into, such as
 	// br-int. We do not own it: it must exist. It may be empty if Bridges is empty and Fabric is nil.
@@ -47,21 +47,21 @@ type Desired struct {
 	Controller string
 	// Bridges are the routing bridges, in any order.
 	Bridges []Bridge
-	// Fabric is the fabric bridge; nil: none, and its rows are removed.
+	// Fabric is the fabric bridge. If it is nil, existing rows of the fabric are removed.
 	Fabric *Fabric
-	// Tag returns the desired tag of a machine's port on the integration bridge, by the
-	// external_ids:iface-id of its interface; false: its tag is not ours to set. nil: no
-	// port is tagged. A port that does not belong to ofdvr and has such an interface
-	// gets the tag and the mark [KeyTag], and loses both when its tag is not ours any
-	// more.
+	// Tag returns the desired tag of a machine's port on the integration bridge. The argument
+	// is the external_ids:iface-id of the port's interface. Tag returns false if we must not
+	// set the tag of the port. A port with a desired tag gets the tag and the mark [KeyTag].
+	// Both are removed when Tag returns false for the port. If Tag is nil, no port is tagged.
+	// Ports of ofdvr itself are never tagged in this way.
 	Tag func(ifaceID string) (Tag, bool)
-	// Link returns a description of another program's kernel link with the given
-	// name, "" if there is no such link. ovs-vswitchd would use that link as its tap,
-	// and finally destroy it, so nothing that needs the name is inserted. If Link is
-	// nil, links are not checked.
+	// Link returns a description of another program's kernel link called name, or "" if no
+	// such link exists. Rows that need the name of such a link are not inserted, because
+	// ovs-vswitchd would use the link as its tap and finally destroy it. If Link is nil, links
+	// are not checked.
 	Link func(name string) string
-	// Partial means that Bridges lists only some routers: rows of other routers are
-	// left unchanged. So are the fabric's rows, and tags, that are not listed.
+	// Partial means that the desired state lists only some objects: rows of other routers,
+	// other rows of the fabric and other tags stay unchanged.
 	Partial bool
 }
 
@@ -74,8 +74,8 @@ type Bridge struct {
 }
 
 // An Interface is a router interface. It has a pair of patch ports that connects the routing
-// bridge to the integration bridge. For packets that flows do not handle, it also has a tap
-// that connects the routing bridge to the kernel.
+// bridge to the integration bridge. It may also have a tap, which connects the routing bridge
+// to the kernel, for packets that flows do not handle.
 //
 // The fields ID, MAC and Peer appear on the integration bridge, where other agents look for
 // them.
@@ -92,14 +92,14 @@ type Interface struct {
 	VLAN uint16
 }
 
-// A Fabric is the bridge that connects this host to other hosts. It has tunnel ports, and
-// a pair of patch ports for each network that is carried (to the integration bridge) and
-// for each router on one (to its routing bridge).
+// A Fabric is the bridge that connects this host to other hosts. It has tunnel ports. For each
+// carried network, a pair of patch ports connects it to the integration bridge. For each
+// router on such a network, a pair of patch ports connects it to the routing bridge.
 type Fabric struct {
 	Name       string // 1–15 bytes, unique among all names
 	DatapathID uint64 // not zero
 	Tunnels    []Tunnel
-	Uplink     string // a physical interface, which becomes a port; "": none
+	Uplink     string // a physical interface that becomes a port; "" for no uplink
 	Networks   []FabricNetwork
 	Routers    []FabricRouter
 }
@@ -107,7 +107,7 @@ type Fabric struct {
 // A Tunnel is a tunnel port of the fabric bridge. Flows set its remote address and key.
 type Tunnel struct {
 	Name    string
-	Type    string // of the interface, unique: geneve, vxlan
+	Type    string // type of the interface, unique: geneve, vxlan
 	LocalIP string // this host's address in the underlay network
 }
 
@@ -121,7 +121,7 @@ type FabricNetwork struct {
 
 // A FabricRouter is a router with an interface on a [FabricNetwork].
 type FabricRouter struct {
-	ID   string // the router's ID; without a Bridge of this ID, the FabricRouter is ignored
+	ID   string // the router's ID; if no Bridge has this ID, the FabricRouter is ignored
 	Port string // name of the patch port on the fabric bridge
 	Peer string // name of the patch port on the routing bridge
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// A fabric is made, changed and removed in a real database, with the tags of machines. Nothing else of
-// the machines' ports is changed.
+// A fabric and the tags of machines are made, changed and removed in a real database. The
+// other columns of the machines' ports stay unchanged.
 func TestFabricInDatabase(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev",
@@ -61,7 +61,8 @@ external_ids : {ofdvr-tag="1", theirs=yes}`},
 	if r := apply(t, c, d); len(r.Ops)+len(r.Problems) > 0 {
 		t.Errorf("second Apply: %v, %v", r.Ops, r.Problems)
 	}
-	// The other end of a patch port between our bridges moves in two steps, like those of interfaces.
+	// The other end of a patch port between our bridges moves in two steps, like the patch
+	// ports of interfaces.
 	d.Bridges[0].Name = "rb-new"
 	r := apply(t, c, d)
 	moving := 0

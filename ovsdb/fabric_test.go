@@ -13,12 +13,12 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// holds reports whether a problem prevents something.
+// holds reports whether a problem prevents a part of the desired state.
 func holds(p ovsdb.Problem) bool {
 	return p.Kind != ovsdb.ForeignController && p.Kind != ovsdb.SwitchError && p.Kind != ovsdb.TagChanged
 }
 
-// tagged returns s with the tags of machines' ports that d desires.
+// tagged returns s after machines' ports have got the tags that d desires.
 func tagged(s ovsdb.State, d ovsdb.Desired) ovsdb.State {
 	s = copyState(s)
 	if _, ok := s.Bridge(d.IntegrationBridge); !ok && d.Tag != nil {
@@ -50,7 +50,7 @@ func tagged(s ovsdb.State, d ovsdb.Desired) ovsdb.State {
 	return s
 }
 
-// tagFor returns the desired tag of p, 0 if none.
+// tagFor returns the desired tag of p, or 0.
 func tagFor(p *ovsdb.PortRow, d ovsdb.Desired) int {
 	for _, i := range p.Interfaces {
 		if id := i.ExternalIDs[ovsdb.KeyIfaceID]; id != "" && d.Tag != nil {
@@ -358,7 +358,7 @@ func TestPlanOfFabric(t *testing.T) {
 	}
 }
 
-// If the name of the fabric bridge is in use, the routers are made all the same.
+// If the name of the fabric bridge is in use, the routers are still made.
 func TestFabricNameTaken(t *testing.T) {
 	s := host()
 	s.Bridges = append(s.Bridges, bridgeRow("br-fabric"))
@@ -372,7 +372,7 @@ func TestFabricNameTaken(t *testing.T) {
 	}
 }
 
-// The fabric is not a router.
+// Routers does not return the fabric.
 func TestRoutersWithoutFabric(t *testing.T) {
 	d := withFabric()
 	s := settled(t, d)
@@ -438,7 +438,8 @@ func TestTags(t *testing.T) {
 	}
 }
 
-// What Tags returns stays the same when it is realized, also if the fabric is held or no host has tunnels.
+// After the tags are set, Tags returns the same tags, also if the fabric is held or no host
+// has tunnels.
 func TestTagsAreStable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawState(t)

@@ -8,7 +8,7 @@ import (
 )
 
 // A Link is ovs-vswitchd's report about an interface's device. A field is "" if its value is
-// unknown, for example because the device is in another network namespace.
+// unknown. For example, this is so if the device is in another network namespace.
 type Link struct {
 	MAC   string // address that the device uses
 	Admin string // up or down, as configured

@@ -8,11 +8,11 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// carryOut applies ops to s like ovsdb-server. It is atomic, requires unique names, and
-// deletes rows without a reference.
+// carryOut applies ops to s as ovsdb-server does: atomically, with unique names, and with
+// deletion of rows without a reference.
 func carryOut(s ovsdb.State, ops []ovsdb.Op) (ovsdb.State, error) {
 	m := &machine{s: copyState(s), real: map[string]string{}}
-	for _, o := range ops { // placeholders may be referred to in any order
+	for _, o := range ops { // an Op may refer to the placeholder of a later Op
 		if o.Verb == ovsdb.Insert {
 			m.serial++
 			m.real[o.Row.UUID] = fmt.Sprintf("%s/%s", o.Row.Table, o.Row.Name)

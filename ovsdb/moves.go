@@ -18,16 +18,15 @@ import (
 // moves maps the names of waiting ports to the next_cfg that they wait for.
 type moves map[string]int
 
-// settle drops the ports that ovs-vswitchd has removed. It also drops ports that wait for a
-// next_cfg larger than the next_cfg of s, because then s belongs to a new database.
+// settle deletes from m the ports that ovs-vswitchd has removed. It also deletes ports that
+// wait for a next_cfg larger than the next_cfg of s, because then s belongs to a new database.
 func (m moves) settle(s State) {
 	maps.DeleteFunc(m, func(_ string, cfg int) bool { return s.CurCfg >= cfg || s.NextCfg < cfg })
 }
 
-// hold splits ops. The result now has the operations that can be carried out, including the
-// removal of the ports in renew. The result leaving has the names of the ports that these
-// operations remove for a later insertion. The result waiting has problems that name all
-// waiting ports.
+// hold splits ops into three results. now has the operations that can be carried out,
+// including the removal of the ports in renew. leaving has the names of ports that these
+// operations remove for a later insertion. waiting has a problem for each waiting port.
 func (m moves) hold(s State, ops []Op, renew map[string]bool) (now []Op, leaving []string, waiting []Problem) {
 	on := make(map[string]string) // bridge names by port name
 	for i := range s.Bridges {
@@ -68,22 +67,22 @@ func (m moves) hold(s State, ops []Op, renew map[string]bool) (now []Op, leaving
 	return now, leaving, waiting
 }
 
-// incrementNextCfg adds an increment of next_cfg to t, so that ovs-vswitchd reports when it
-// has applied t.
+// incrementNextCfg makes t increment next_cfg, so that ovs-vswitchd reports when it has
+// applied t.
 func (t *transaction) incrementNextCfg(root string) {
 	t.add(wire.Operation{Op: wire.OperationMutate, Table: string(TableRoot), Where: byUUID(root),
 		Mutations: []wire.Mutation{*wire.NewMutation("next_cfg", wire.MutateOperationAdd, 1)}}, nil, "increment next_cfg")
 }
 
-// wait adds the removed ports to m. The parameter s is the state after their removal.
+// wait adds removed ports to m. s is the state after their removal.
 func (m moves) wait(names []string, s State) {
 	for _, name := range names {
 		m[name] = s.NextCfg
 	}
 }
 
-// Renew makes the next [Client.Apply] remove one of our ports. A later Apply inserts it
-// again, if it is still desired, after ovs-vswitchd has removed it.
+// Renew makes the next [Client.Apply] remove one of our ports. If the port is still desired, a
+// later Apply inserts it again after ovs-vswitchd has removed it.
 func (c *Client) Renew(port string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,7 +92,7 @@ func (c *Client) Renew(port string) {
 	c.renew[port] = true
 }
 
-// renewed returns and clears the names of the ports to renew.
+// renewed returns the names of the ports to renew, and forgets them.
 func (c *Client) renewed() map[string]bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A port that moves to another bridge is removed, and inserted after ovs-vswitchd has confirmed the
-// configuration without it.
+// If a port moves to another bridge, it is removed first. It is inserted after ovs-vswitchd
+// has confirmed its removal.
 func TestMovedPortsWait(t *testing.T) {
 	iface := Interface{ID: "i", MAC: "02:00:00:00:00:01", Patch: "pr-i", Peer: "pi-i", Tap: "qr-i"}
 	desired := func(router string) Desired {

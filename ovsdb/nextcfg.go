@@ -6,7 +6,7 @@ import (
 )
 
 // IncrementNextCfg asks ovs-vswitchd to report when it has applied the current contents of the
-// database. It has applied them when the CurCfg of [State] is at least cfg. If ovs-vswitchd is
+// database. They are applied when the CurCfg of [State] is at least cfg. If ovs-vswitchd is
 // not running, it reports after its start.
 func (c *Client) IncrementNextCfg(ctx context.Context) (cfg int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)

@@ -8,7 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// IncrementNextCfg returns the number that ovs-vswitchd, here the test, confirms.
+// IncrementNextCfg returns the number that ovs-vswitchd confirms. The test plays ovs-vswitchd.
 func TestIncrementNextCfg(t *testing.T) {
 	s := startServer(t)
 	c := s.client()

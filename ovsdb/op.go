@@ -59,12 +59,12 @@ type Op struct {
 
 	Router    string // the router's ID
 	Interface string // the router interface's ID, "" for a bridge and its controller
-	// Fabric means that the row belongs to the fabric, or is a machine's port that is
-	// tagged. Router and Network are then what the row connects, if anything.
+	// Fabric means that the row belongs to the fabric, or is a tagged port of a machine. Then
+	// Router or Network is the ID of the router or network that the row connects, if any.
 	Fabric  bool
 	Network string // the network's ID
 
-	// Set replaces complete columns. The values are string, int, []string or []int; an empty
+	// Set replaces complete columns. The values are string, int, []string or []int. An empty
 	// slice is an empty set.
 	Set map[string]any
 	// Put and Drop change keys of map columns and leave other keys unchanged. An
@@ -105,8 +105,7 @@ func (o *Op) set(column string, v any) {
 	o.Set[column] = v
 }
 
-// put sets a part of a map column, which now holds the map have. It sets all keys of the map
-// want to their values there.
+// put sets keys of a map column to the values in want. have is the column's current value.
 func (o *Op) put(column string, have, want map[string]string) {
 	for k, v := range want {
 		if got, ok := have[k]; ok && got == v {
@@ -122,7 +121,7 @@ func (o *Op) put(column string, have, want map[string]string) {
 	}
 }
 
-// drop deletes keys from a map column, which now holds the map have.
+// drop deletes keys from a map column. have is the column's current value.
 func (o *Op) drop(column string, have map[string]string, keys ...string) {
 	for _, k := range keys {
 		if _, ok := have[k]; !ok {

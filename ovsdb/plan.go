@@ -6,13 +6,13 @@ import (
 )
 
 // Plan returns the operations of one transaction that turn s into d, and the problems that
-// prevent parts of d. The operations are empty if and only if nothing is left to do. The order
-// of both results is deterministic.
+// prevent parts of d. If and only if s needs no change, it returns no operations. The order of
+// both results is deterministic.
 //
-// A router, an interface, the fabric or a part of it with a [Problem] is held: its
-// existing rows stay unchanged, and the rest of d is realized. OVSDB cannot change names,
-// so an object whose name changes is replaced. Problems of the kinds [ForeignController],
-// [SwitchError] and [TagChanged] hold nothing.
+// If a router, an interface, the fabric or a part of it has a [Problem], it is held: its
+// existing rows stay unchanged, and the rest of d is realized. OVSDB cannot change names. To
+// change an object's name, the plan replaces the object. Problems of the kinds
+// [ForeignController], [SwitchError] and [TagChanged] hold nothing.
 func Plan(s State, d Desired) ([]Op, []Problem) {
 	p := &planner{
 		s: s, d: d,
@@ -43,10 +43,14 @@ func Plan(s State, d Desired) ([]Op, []Problem) {
 	return p.ops(), p.problems
 }
 
-// A key identifies a part that is realized or held as a whole, by the marks of its rows:
-// a routing bridge (router), a router interface (router, iface), the fabric bridge
-// (fabric), one of its tunnels (fabric, tunnel), its uplink (fabric, uplink), or the pair of patch ports that connects
-// it to a network (fabric, network) or a router (fabric, router).
+// A key identifies a part that is realized or held as a whole, by the marks of its rows. These
+// fields are set:
+//   - router, for a routing bridge
+//   - router and iface, for a router interface
+//   - fabric, for the fabric bridge
+//   - fabric and tunnel or uplink, for a port of the fabric bridge
+//   - fabric and network or router, for the patch ports between the fabric bridge and a
+//     network or router
 type key struct {
 	router, iface   string
 	fabric          bool
@@ -77,13 +81,13 @@ func (k key) owner() string {
 	return fmt.Sprintf("router %q", k.router)
 }
 
-// op returns o with the objects of k.
+// op returns o with the objects of k filled in.
 func (k key) op(o Op) Op {
 	o.Router, o.Interface, o.Fabric, o.Network = k.router, k.iface, k.fabric, k.network
 	return o
 }
 
-// problem returns x with the objects of k.
+// problem returns x with the objects of k filled in.
 func (k key) problem(x Problem) Problem {
 	x.Router, x.Interface, x.Fabric, x.Network = k.router, k.iface, k.fabric, k.network
 	return x
@@ -104,17 +108,17 @@ type wantPort struct {
 	what    string // for messages: patch port, tap, tunnel port
 	typ     string // Interface.type
 	options map[string]string
-	mac     string // of a router interface's end on the integration bridge, "" for other ports
+	mac     string // MAC address of a router interface, on its port on the integration bridge; "" for other ports
 	vlan    uint16 // 0 except for ports on the integration bridge
 	exists  bool
 }
 
-// An occupant is an existing object that has a name.
+// An occupant is an existing object that uses a name.
 type occupant struct {
 	what   string
 	ours   bool
 	key    key
-	bridge *BridgeRow // the bridge itself, or the bridge that the object belongs to
+	bridge *BridgeRow // the bridge itself, or the object's bridge
 	self   bool       // it is the bridge itself
 }
 
@@ -134,7 +138,7 @@ type planner struct {
 
 	heldKeys map[key]bool
 
-	placeholders              map[string]string // of bridges to insert, by name
+	placeholders              map[string]string // placeholders of bridges to insert, by name
 	serial                    int
 	removes, updates, inserts []Op
 	problems                  []Problem
@@ -152,7 +156,8 @@ func (p *planner) held(k key) bool {
 }
 
 // index records the occupants of each name. Bridges, ports and interfaces share one name
-// space, because a bridge has a port of its name, and a port has an interface of its name.
+// space, because a bridge has a port with the bridge's name, and a port has an interface with
+// the port's name.
 func (p *planner) index() {
 	add := func(name string, o occupant) { p.names[name] = append(p.names[name], o) }
 	for i := range p.s.Bridges {
@@ -211,8 +216,8 @@ func (p *planner) taken(name string, k key, bridge string) (occupant, bool) {
 	return occupant{}, false
 }
 
-// hold finds the parts that existing objects block. A held object keeps its name and so
-// may block another one; hold repeats until it finds nothing new.
+// hold holds the parts that need a name that an existing object keeps. A held object keeps its
+// own name, and so may block another part. Therefore hold repeats until it finds no more.
 func (p *planner) hold() {
 	if p.d.Partial {
 		p.holdUnlisted()

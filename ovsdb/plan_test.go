@@ -255,7 +255,7 @@ func TestPlan(t *testing.T) {
 			change: func(d *ovsdb.Desired) {
 				d.Bridges[0].Interfaces[0].Tap = "vpn0"
 				d.Link = func(name string) string {
-					if slices.Contains([]string{"rb-2", "vpn0", "rq-3", "rb-1", "qr-green", "qr-blue"}, name) { // the last ones exist
+					if slices.Contains([]string{"rb-2", "vpn0", "rq-3", "rb-1", "qr-green", "qr-blue"}, name) { // rb-1, qr-green and qr-blue are names of existing rows
 						return "link " + name + " of another program (kind tuntap)"
 					}
 					return ""

@@ -23,8 +23,9 @@ const (
 	SwitchError
 	// Moving means that a port moves to another bridge and has not left the old bridge yet.
 	Moving
-	// TagChanged: a port that is no longer ours to tag has a tag that we did not set.
-	// It stays. The plan removes our mark, so that only one plan reports the problem.
+	// TagChanged means that a port has our mark, but another tag than we set, and no desired
+	// tag any more. The plan keeps the tag and removes our mark, so only one plan reports the
+	// problem.
 	TagChanged
 )
 
@@ -42,9 +43,9 @@ func (k ProblemKind) String() string {
 	return fmt.Sprintf("problem-%d", uint8(k))
 }
 
-// A Problem prevents a part of the desired state until something outside this package changes.
-// The affected rows stay unchanged, and everything else is realized. A Problem is comparable,
-// and it is an error.
+// A Problem prevents a part of the desired state until its cause, outside of this package, is
+// removed. The affected rows stay unchanged, and everything else is realized. A Problem is
+// comparable, and it is an error.
 type Problem struct {
 	Kind      ProblemKind
 	Router    string // the router concerned, "" for all or none

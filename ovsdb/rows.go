@@ -95,8 +95,8 @@ func (p *planner) insertPort(bridge Row, w *wantPort) {
 	switch {
 	case w.vlan != 0:
 		set["tag"] = int(w.vlan)
-	case w.mac == "": // on a bridge of ours: no VLANs
-	default: // without these, a trunk of all tenants' VLANs until its owner sets them
+	case w.mac == "": // a port on one of our bridges: it has no VLAN columns
+	default: // another agent sets the tag later; until then the port must not be a trunk of all VLANs
 		set["tag"], set["vlan_mode"], set["trunks"] = deadVLAN, "trunk", []int{deadVLAN}
 	}
 	port := p.insert(TablePort, bridge, w.name, w.key, set, map[string]map[string]string{"external_ids": marks(w.key)})
@@ -186,17 +186,17 @@ func (p *planner) updatePort(b *BridgeRow, port *PortRow, w *wantPort) {
 	}
 	o.put("options", f.Options, w.options)
 	o.put("external_ids", f.ExternalIDs, w.externalIDs())
-	if w.mac == "" { // with these keys an agent would take the interface for a second copy of the port
+	if w.mac == "" { // with the keys of the integration bridge, an agent would take the interface for a second copy of the port
 		o.drop("external_ids", f.ExternalIDs, KeyIfaceID, KeyAttachedMAC, KeyIfaceStatus)
 	}
 	p.update(o)
 	p.switchErrors(b, port, w.key, w.what)
 }
 
-// switchErrors reports ovs-vswitchd's errors of port. It skips the error that a created patch
-// port has no usable peer. That error may be stale, because ovs-vswitchd clears it only at the
-// next change of its configuration (OVS vswitchd/bridge.c). The caller has to query
-// ovs-vswitchd for the current state.
+// switchErrors reports ovs-vswitchd's errors of port. It skips one error: a created patch port
+// has no usable peer. This error may be stale, because ovs-vswitchd clears it only at the next
+// change of its configuration (OVS vswitchd/bridge.c). The caller has to query ovs-vswitchd
+// for the current state.
 func (p *planner) switchErrors(b *BridgeRow, port *PortRow, k key, what string) {
 	for _, f := range port.Interfaces {
 		stale := f.Type == "patch" && f.OFPort > 0
@@ -208,7 +208,7 @@ func (p *planner) switchErrors(b *BridgeRow, port *PortRow, k key, what string) 
 			detail += ": " + f.Error
 		}
 		remedy := "see the log of ovs-vswitchd"
-		if strings.Contains(f.Error, "File exists") { // EEXIST from the kernel's datapath
+		if strings.Contains(f.Error, "File exists") { // the text of EEXIST, from the kernel's datapath
 			remedy = "a link with that name exists already: delete or rename it, or choose another name"
 		}
 		p.problem(k.problem(Problem{Kind: SwitchError, Object: fmt.Sprintf("%s %s on bridge %s", what, f.Name, b.Name), Detail: detail,
@@ -241,8 +241,8 @@ func marks(k key) map[string]string {
 	return m
 }
 
-// externalIDs returns the external_ids of w's Interface row. Other agents see the identity of
-// the port only at the end on the integration bridge.
+// externalIDs returns the external_ids of w's Interface row. Only the port on the integration
+// bridge has the keys by which other agents identify it.
 func (w *wantPort) externalIDs() map[string]string {
 	m := marks(w.key)
 	if w.mac != "" {

@@ -13,7 +13,7 @@ import (
 const database = "Open_vSwitch"
 
 // These are the rows as libovsdb caches them, with the tables and columns of vswitch.ovsschema
-// that we use. Open vSwitch has had all of them since version 2.0.
+// that we use. All of these exist since Open vSwitch 2.0.
 type (
 	dbRoot struct {
 		UUID        string            `ovsdb:"_uuid"`
@@ -90,15 +90,15 @@ func monitored() []client.MonitorOption {
 	}
 }
 
-// rows are the rows of each table by UUID. libovsdb replaces a row that changes, so
-// equal pointers mean equal contents.
+// rows has the rows of each table by UUID. If a row changes, libovsdb replaces it, so equal
+// pointers mean equal contents.
 type rows map[Table]map[string]model.Model
 
 func (r rows) equal(o rows) bool {
 	return maps.EqualFunc(r, o, func(a, b map[string]model.Model) bool { return maps.Equal(a, b) })
 }
 
-// state builds a State from r. It copies everything that libovsdb may still use.
+// state builds a State from r. The State shares no memory with libovsdb.
 func (r rows) state() State {
 	var s State
 	for _, m := range r[TableRoot] {

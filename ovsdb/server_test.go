@@ -44,7 +44,7 @@ func startServer(t *testing.T) *server {
 	t.Cleanup(func() { goleak.VerifyNone(t, goleak.IgnoreCurrent()) })
 	dir := t.TempDir()
 	s := &server{t: t, dir: dir, socket: filepath.Join(dir, "db.sock")}
-	if len(s.socket) > 100 { // sun_path has 108 bytes
+	if len(s.socket) > 100 { // a socket's path has at most 107 bytes (unix(7), sun_path)
 		d, err := os.MkdirTemp("", "ovsdb")
 		if err != nil {
 			t.Fatal(err)
@@ -144,8 +144,8 @@ func (s *server) transactions() int {
 	return bytes.Count(data, []byte("OVSDB JSON "))
 }
 
-// foreign returns the rows that we do not own, as sorted lines of JSON, without the ports column of the
-// integration bridge, which also has our ports.
+// foreign returns the rows that we do not own, as sorted lines of JSON. It leaves out the
+// ports column of the integration bridge, because that column also has our ports.
 func (s *server) foreign() string {
 	s.t.Helper()
 	var lines []string

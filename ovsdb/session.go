@@ -32,9 +32,8 @@ type session struct {
 	calls   sync.WaitGroup
 }
 
-// open connects to endpoint and waits until the whole state has arrived. Afterwards the
-// session calls notify after each change. The function notify must not block. The caller must
-// close the session.
+// open connects to endpoint and waits until the whole state has arrived. Then the session
+// calls notify after each change. notify must not block. The caller must close the session.
 func open(ctx context.Context, endpoint string, log *zap.Logger, notify func()) (*session, error) {
 	schema, err := dbModel()
 	if err != nil {
@@ -47,7 +46,7 @@ func open(ctx context.Context, endpoint string, log *zap.Logger, notify func()) 
 	}
 	s := &session{lib: lib, gone: make(chan struct{}), fresh: make(chan struct{}, 1)}
 	failed := make(chan struct{})
-	go func() { // libovsdb notifies only existing listeners
+	go func() { // must run before Connect: libovsdb notifies only existing listeners
 		select {
 		case <-lib.DisconnectNotify():
 			close(s.gone)
@@ -83,8 +82,8 @@ func (s *session) monitor(ctx context.Context, changed func()) error {
 		DeleteFunc: func(string, model.Model) { changed() },
 	})
 	m := s.lib.NewMonitor(monitored()...)
-	// With monitor_cond_since, libovsdb drops updates that are inconsistent with its cache,
-	// without an error. With monitor_cond it disconnects.
+	// If an update is inconsistent with its cache, libovsdb disconnects with monitor_cond.
+	// With monitor_cond_since, it would drop the update without an error.
 	m.Method = wire.ConditionalMonitorRPC
 	ctx, end := outlive(ctx, monitorGrace)
 	defer end()
@@ -92,12 +91,12 @@ func (s *session) monitor(ctx context.Context, changed func()) error {
 	return err
 }
 
-// monitorGrace is the time that a monitor request may take after its context is done. libovsdb
-// reads the reply when the context is done, possibly while the reply is being written, which
-// is a data race. A working server replies within this time.
+// monitorGrace is the time that a monitor request may take after its context is done. Without
+// it, libovsdb could read the reply while it is being written, which is a data race. A working
+// server replies within this time.
 const monitorGrace = time.Second
 
-// outlive returns a context that is done when ctx has been done for the time by. The function
+// outlive returns a context that is done when ctx has been done for duration by. The function
 // end releases its resources.
 func outlive(ctx context.Context, by time.Duration) (out context.Context, end func()) {
 	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -110,10 +109,10 @@ func outlive(ctx context.Context, by time.Duration) (out context.Context, end fu
 // patience is the time that close waits for libovsdb.
 const patience = time.Second
 
-// close closes the connection and waits for its end. It returns false if it stops waiting.
-// That happens if ovsdb-server does not read a message that libovsdb has begun to write,
-// because libovsdb cannot abort it. Such a session ends by itself when ovsdb-server resumes or
-// ends.
+// close closes the connection and waits until it has ended. It returns false if it stops
+// waiting. This happens if ovsdb-server does not read a message that libovsdb has begun to
+// write, because libovsdb cannot abort the write. Such a session ends by itself when
+// ovsdb-server resumes or ends.
 func (s *session) close() bool {
 	s.callMu.Lock()
 	s.closing = true
@@ -135,8 +134,8 @@ func (s *session) close() bool {
 	}
 }
 
-// transactRaw carries out ops. It returns when ctx is done. libovsdb alone does not guarantee
-// that, because it blocks until a message is written.
+// transactRaw carries out ops. Unlike libovsdb, which blocks until a message is written, it
+// always returns when ctx is done.
 func (s *session) transactRaw(ctx context.Context, ops ...wire.Operation) ([]wire.OperationResult, error) {
 	type reply struct {
 		results []wire.OperationResult
@@ -164,8 +163,8 @@ func (s *session) transactRaw(ctx context.Context, ops ...wire.Operation) ([]wir
 }
 
 // run returns when ctx is done, the connection has ended, or ovsdb-server does not reply to a
-// probe. The probe, sent every interval, is an empty transaction. libovsdb's Echo is not used,
-// because after its timeout it may read the reply while the reply is being written.
+// probe. At each interval it sends an empty transaction as a probe. It does not use libovsdb's
+// Echo: after a timeout, Echo may read the reply while it is being written.
 func (s *session) run(ctx context.Context, interval, timeout time.Duration) error {
 	t := time.NewTicker(interval)
 	defer t.Stop()
@@ -191,8 +190,8 @@ func (s *session) run(ctx context.Context, interval, timeout time.Duration) erro
 //
 // libovsdb locks its whole cache while it applies a transaction, but a reader locks only one
 // table. Therefore snapshot reads all tables twice. Between the two reads it acquires and
-// releases the cache's lock. If both reads are equal, no transaction was half applied during
-// them.
+// releases the cache's lock. If both reads are equal, neither saw a transaction that was
+// applied in part.
 func (s *session) snapshot(ctx context.Context) (State, rows, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

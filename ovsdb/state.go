@@ -14,8 +14,8 @@ type State struct {
 	SystemID string
 	// Version is Open vSwitch's version. It is "" until ovs-vswitchd has written it.
 	Version string
-	// A client increments NextCfg to learn when ovs-vswitchd has applied the
-	// database. ovs-vswitchd then sets CurCfg to the NextCfg that it has applied.
+	// A client increments NextCfg to learn when ovs-vswitchd has applied the database. When
+	// ovs-vswitchd has applied it, it sets CurCfg to NextCfg.
 	NextCfg, CurCfg int
 	// FlowRestoreWait means that ovs-vswitchd forwards only packets that have a
 	// datapath flow, until its flows are restored and the setting is removed.
@@ -32,7 +32,7 @@ type stamp struct{ _ byte }
 // different times may have equal contents.
 func (s State) Same(t State) bool { return s.stamp != nil && s.stamp == t.stamp }
 
-// HasOurs reports whether s has anything that we made: a row of ours, or a tag.
+// HasOurs reports whether s has a row that we inserted, or a tag that we set.
 func (s State) HasOurs() bool {
 	for i := range s.Bridges {
 		b := &s.Bridges[i]

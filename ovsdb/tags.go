@@ -22,10 +22,10 @@ func (o *Op) access(port *PortRow, vlan uint16) {
 	}
 }
 
-// tags sets the tags of machines' ports on the integration bridge, and removes those that
-// we set earlier from other ports.
+// tags sets the desired tags of machines' ports on the integration bridge. It removes tags
+// that we set earlier and that are not desired any more.
 func (p *planner) tags() {
-	if p.d.Tag != nil && p.br == nil { // a wrong name must not remove tags
+	if p.d.Tag != nil && p.br == nil { // if the configured name is wrong, tags must stay
 		return
 	}
 	for i := range p.s.Bridges {
@@ -78,21 +78,24 @@ func (p *planner) untag(b *BridgeRow, port *PortRow, mark string) {
 	p.update(o)
 }
 
-// A VLANChoice is a network whose tag on the integration bridge [Tags] returns.
+// A VLANChoice is a network for which [Tags] chooses the tag on the integration bridge.
 type VLANChoice struct {
 	ID   string
-	VLAN uint16   // the given tag; 0: one is allocated
+	VLAN uint16   // the given tag; 0 if Tags allocates it
 	Ours []string // names of our ports on the integration bridge that have the tag
 }
 
-// Tags returns the tag of each network on the integration bridge, by ID: the given tag;
-// else that of one of its ports, so that it stays the same; else the lowest tag that is
-// not in use there, neither by a port nor as a given tag. If no tag is free, the network
-// is missing from the result. taken are given tags of other networks; network returns the
-// network of a machine by external_ids:iface-id, "" if it is not known. Networks earlier
-// in the parameter choose first.
+// Tags returns the tag of each network on the integration bridge, by ID. This is the first of
+// these that exists:
+//   - the given tag
+//   - the tag of one of the network's ports, so that the tag does not change
+//   - the lowest tag that no port on the bridge uses and that is not a given tag of a network
+//
+// Tags allocates in the order of networks. If no tag is free, the network is missing from the
+// result. taken has given tags of other networks. The function network returns the network of
+// a machine by external_ids:iface-id, or "" if it is not known.
 func Tags(s State, integrationBridge string, networks []VLANChoice, taken []uint16, network func(ifaceID string) string) map[string]uint16 {
-	var chosen, used vlans // for a network; by a port
+	var chosen, used vlans // tags chosen for a network; tags used by a port
 	for _, tag := range taken {
 		chosen.add(int(tag))
 	}
@@ -123,7 +126,7 @@ func Tags(s State, integrationBridge string, networks []VLANChoice, taken []uint
 			used.add(tag)
 			continue
 		}
-		for k := range port.Interfaces { // we have set the tag
+		for k := range port.Interfaces { // count the tag only if we have set it
 			if n := network(port.Interfaces[k].ExternalIDs[KeyIfaceID]); n != "" {
 				of[n] = cmp.Or(of[n], tag)
 				break
@@ -161,7 +164,8 @@ func Tags(s State, integrationBridge string, networks []VLANChoice, taken []uint
 // vlans is a set of the tags of networks.
 type vlans [maxVLAN + 1]bool
 
-// add adds a tag. It returns false if it is there already, or is not one of a network.
+// add adds a tag. It returns false if the set already has the tag, or if a network cannot have
+// it.
 func (v *vlans) add(tag int) bool {
 	if tag < 1 || tag > maxVLAN || v[tag] {
 		return false

@@ -10,13 +10,12 @@ import (
 	wire "github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
 
-// children maps a table to the column in the row above that refers to its rows.
+// children maps a table to the column in the parent row that refers to the table's rows.
 var children = map[Table]string{
 	TableBridge: "bridges", TablePort: "ports", TableController: "controller", TableInterface: "interfaces",
 }
 
-// A transaction is a plan encoded for ovsdb-server. For each of its operations it has the Op
-// that the operation belongs to.
+// A transaction is a plan encoded for ovsdb-server. It has the Op of each operation.
 type transaction struct {
 	wire []wire.Operation
 	ops  []*Op // nil if the operation belongs to several Ops
@@ -25,10 +24,9 @@ type transaction struct {
 
 // compile encodes plan as one transaction.
 //
-// It starts with a wait operation for every existing row that the plan changes. The row must
-// still exist and, if it is ours, have our mark. Because of these operations, and because
-// names are unique in the database, a plan for an outdated state fails as a whole instead of
-// doing something else.
+// The transaction starts with a wait operation for every existing row that the plan changes:
+// the row must still exist and, if it is ours, have our mark. Names are unique in the
+// database. So a plan for an outdated state fails as a whole.
 func compile(plan []Op) transaction {
 	var t transaction
 	t.guard(plan)
@@ -109,7 +107,8 @@ func (t *transaction) update(o *Op) {
 	}
 }
 
-// A link collects the references that are added to and removed from an existing row.
+// A link collects the references that the transaction adds to and removes from an existing
+// row.
 type link struct {
 	row      Row
 	add, del map[string][]wire.UUID // by column

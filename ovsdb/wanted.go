@@ -2,7 +2,7 @@ package ovsdb
 
 import "fmt"
 
-// wanted fills want and ports, or holds all bridges if none can be realized.
+// wanted fills want and ports. If no bridge can be realized, it holds all bridges.
 func (p *planner) wanted() {
 	if len(p.d.Bridges) == 0 && p.d.Fabric == nil {
 		return
@@ -53,9 +53,9 @@ func (p *planner) unusable() (Problem, bool) {
 	return Problem{}, false
 }
 
-// addIntegrationBridge returns the command that creates the integration bridge. The command
-// sets the datapath type of our bridges, because they are connected to the integration bridge.
-// Without it, Open vSwitch would use the kernel's datapath, which may be missing on this host.
+// addIntegrationBridge returns the command that creates the integration bridge. The bridge
+// needs the datapath type of our bridges, which are connected to it. Without the type, Open
+// vSwitch would use the kernel's datapath, which this host may lack.
 func (p *planner) addIntegrationBridge() string {
 	command := "ovs-vsctl add-br " + p.d.IntegrationBridge
 	for i := range p.s.Bridges {

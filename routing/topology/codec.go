@@ -22,7 +22,7 @@ const (
 	inLines       // YAML, a list inside a router, one item per line
 )
 
-// of returns a codec of T that reads and writes only the part that get returns.
+// of returns a codec of T that reads and writes only a part of it. get returns that part.
 func of[T, V any, C codec[V]](get func(*T) *V, c C) codec[T] { return part[T, V]{get, c} }
 
 type part[T, V any] struct {
@@ -58,7 +58,7 @@ func (m *mapping[T]) read(w *walker, t tree, v *T) {
 		rest = rest[1+len(value):]
 		switch i := m.index(key.text, next); {
 		case i < 0:
-			unknown = true // suggest only keys that are not found later
+			unknown = true // a suggestion must not be a key that follows later
 		case seen[i] != nil:
 			w.reportKey(key, "duplicate key %q, first in line %d", key.text, w.line(seen[i].at))
 		default:
@@ -83,7 +83,7 @@ func (m *mapping[T]) read(w *walker, t tree, v *T) {
 }
 
 // index returns the index of the field with the given key, or -1 if no field has it. It tries
-// the index next first.
+// the field at index next first.
 func (m *mapping[T]) index(key string, next int) int {
 	for i := next; i < len(m.fields); i++ {
 		if m.fields[i].key == key {
@@ -130,8 +130,8 @@ func (m *mapping[T]) append(b []byte, v *T, s style) []byte {
 	return append(b, '}')
 }
 
-// appendBlock appends v as a block mapping in a list: one key per line, and below a key the
-// items of its list.
+// appendBlock appends v as a block mapping in a list. Each key has its own line, with the
+// items of its list below.
 func (m *mapping[T]) appendBlock(b []byte, v *T) []byte {
 	before := "  - "
 	for i := range m.fields {
@@ -196,7 +196,7 @@ func (l list[V]) read(w *walker, t tree, v *[]V) {
 		item := rest.first()
 		rest = rest[len(item):]
 		var zero V
-		if w.more == 0 || i == 0 { // otherwise only the number of errors matters
+		if w.more == 0 || i == 0 { // if the limit is reached, errors are only counted
 			items = append(items, zero)
 		}
 		w.enter(step{index: i})
@@ -240,13 +240,13 @@ func (l list[V]) same(a, b *[]V) bool {
 	return true
 }
 
-// exact implements same for comparable values.
+// exact implements the method same of [codec] for comparable values.
 type exact[V comparable] struct{}
 
 func (exact[V]) same(a, b *V) bool { return *a == *b }
 
-// unknownKeys reports the keys of the mapping t that are not in keys. seen has the nodes of
-// the keys that are in t. For each of keys, unknownKeys returns whether an unknown key is
+// unknownKeys reports the keys of the mapping t that are not in keys. seen has, for each of
+// keys, its node in t, or nil. The result has, for each of keys, whether an unknown key is
 // probably a misspelling of it.
 func (w *walker) unknownKeys(t tree, keys []string, seen []*node) (meant []bool) {
 	meant = make([]bool, len(keys))

@@ -5,14 +5,16 @@ import (
 	"regexp"
 )
 
-// few is the maximum number of similar texts that are all kept.
+// few is the maximum number of similar texts that Condense keeps.
 const few = 3
 
-// varying are the parts in which texts of one kind differ: names in quotes, numbers and addresses.
+// varying matches the parts of a text that differ between similar texts: names in quotes,
+// numbers and addresses.
 var varying = regexp.MustCompile(`"[^"]*"|\b[0-9a-f]*[.:][0-9a-f.:/]*\b|[0-9]+`)
 
-// Condense returns texts, such as warnings, in their order. If more than three texts differ only
-// in names, numbers and addresses, it returns the first of them with the number of the others.
+// Condense returns texts, such as warnings, in their order. If more than three texts are
+// similar, because only names, numbers and addresses differ, it returns the first of them with
+// the number of the others.
 func Condense(texts []string) []string {
 	if len(texts) <= few {
 		return texts

@@ -2,8 +2,8 @@ package topology
 
 import "github.com/ofdvr/ofdvr/routing"
 
-// DecodeNetwork decodes the network with the ID in the parameter id. An ID in the body must
-// be the same. The change puts it.
+// DecodeNetwork decodes the network called id. If the body has an ID, it must be the same. The
+// resulting change puts the network.
 func DecodeNetwork(body []byte, id string, also func(*routing.Change) error) (routing.Change, error) {
 	return decodeObject(body, id, also, ShapeNetwork, networkKeys,
 		func(n *routing.Network) *string { return &n.ID },
@@ -31,7 +31,7 @@ func DecodePort(body []byte, id string, also func(*routing.Change) error) (routi
 		func(p *routing.Port) routing.Model { return routing.Model{Ports: []routing.Port{*p}} })
 }
 
-// DecodeTopology decodes a topology. The change puts it.
+// DecodeTopology decodes a topology. The resulting change puts all its objects.
 func DecodeTopology(body []byte, also func(*routing.Change) error) (routing.Change, error) {
 	w := newWalker("body", "body", body)
 	var c routing.Change
@@ -59,8 +59,8 @@ type Snapshot struct {
 	Ports    []routing.Port
 }
 
-// DecodeSnapshot decodes a mapping with the keys router, networks and ports. The function in
-// the parameter also is called with the change that puts them.
+// DecodeSnapshot decodes a mapping with the keys router, networks and ports. The argument of
+// function also is the change that puts these objects.
 func DecodeSnapshot(body []byte, also func(*routing.Change) error) (Snapshot, error) {
 	w := newWalker("body", "body", body)
 	var s Snapshot
@@ -76,8 +76,8 @@ func DecodeSnapshot(body []byte, also func(*routing.Change) error) (Snapshot, er
 	return s, nil
 }
 
-// ParseNetwork parses the output of [AppendNetwork]. Format errors and unknown keys are
-// reported as by the Decode functions.
+// ParseNetwork parses the output of [AppendNetwork]. It reports format errors and unknown keys
+// like the Decode functions.
 func ParseNetwork(data []byte) (routing.Network, error) { return parseObject(data, networkKeys) }
 
 // ParseHost parses the output of [AppendHost]; see [ParseNetwork].

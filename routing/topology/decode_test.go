@@ -15,7 +15,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// The decoders; those for single objects are called with ID x.
+// All decoders. Decoders of single objects get the ID x.
 var decoders = map[string]func([]byte, func(*routing.Change) error) (routing.Change, error){
 	"network": func(b []byte, also func(*routing.Change) error) (routing.Change, error) {
 		return topology.DecodeNetwork(b, "x", also)
@@ -80,8 +80,8 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// TestDecodeMistakes has bodies with format errors and validation errors, all of which are
-// reported with paths and positions in the body.
+// All format errors and validation errors of a body are reported with paths and positions in
+// the body.
 func TestDecodeMistakes(t *testing.T) {
 	tests := []struct{ kind, body, want string }{
 		{"port", ``, `body:1:1: not JSON: unexpected end of JSON input`},
@@ -164,8 +164,8 @@ body:1:143: networks[0].mtu: want a number, got a boolean`},
 	}
 }
 
-// The function also gets the decoded change. It may return a single error or a join, and may
-// be nil.
+// The argument also of a decoder gets the decoded change. It may return a single error or a
+// join, and may be nil.
 func TestDecodeAlso(t *testing.T) {
 	body := []byte(`{"put":{"networks":[{"id":"n","vlan":"x"}]},"delete":{"ports":["p"]}}`)
 	wrong := &routing.PathError{Path: "networks[0].mtu", Err: errors.New("too small")}
@@ -239,8 +239,8 @@ func TestParseObjectRefuses(t *testing.T) {
 	}
 }
 
-// TestHostileBodies calls DecodeBatch with hostile bodies. Each fails soon, with a clear first
-// error, and without many times the body's memory.
+// TestHostileBodies calls DecodeBatch with hostile bodies. Each call fails soon, with a clear
+// first error, and takes bounded memory.
 func TestHostileBodies(t *testing.T) {
 	many := func(s string, n int) string { return strings.Repeat(s, n) }
 	tests := []struct{ name, body, want string }{
@@ -266,7 +266,7 @@ func TestHostileBodies(t *testing.T) {
 			body := []byte(tt.body)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := topology.DecodeBatch(body, alone) // this would not end if decoding took more than linear time
+			_, err := topology.DecodeBatch(body, alone) // this would take too long if decoding took more than linear time
 			runtime.ReadMemStats(&after)
 			if allocated := (after.TotalAlloc - before.TotalAlloc) >> 20; allocated > 1024 {
 				t.Errorf("took %d MiB", allocated)
@@ -283,8 +283,8 @@ func TestHostileBodies(t *testing.T) {
 	}
 }
 
-// An object does not refer to the body that it was decoded from: keeping one port each of many
-// bodies takes little memory.
+// A decoded object does not refer to its body: keeping one port from each of many bodies takes
+// little memory.
 func TestSharedMemory(t *testing.T) {
 	var kept []routing.Port
 	heap := func() uint64 {
@@ -296,7 +296,7 @@ func TestSharedMemory(t *testing.T) {
 	before := heap()
 	for i := range 64 {
 		p := benchPort(i)
-		p.ID = fmt.Sprint("é", i) // encoding/json would write it with an escape
+		p.ID = fmt.Sprint("é", i) // encoding/json would escape this character
 		body := strings.Replace(string(topology.AppendPort(nil, &p)), "é", `\u00e9`, 1) + strings.Repeat(" ", 1<<20)
 		c, err := topology.DecodePort([]byte(body), p.ID, nil)
 		if err != nil {

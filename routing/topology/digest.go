@@ -9,20 +9,18 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Digest is a hash of the contents of an intent. Equal intents have equal digests, on
-// every host and in every run of the daemon, whatever the order of their objects. It is
-// the sum, modulo 2^256, of the SHA-256 hashes of the objects' documents, so that the
-// cost of an update is proportional to the changed objects. It is for comparisons only,
-// and does not protect against deliberate collisions. The zero Digest is the digest of
-// the empty intent.
+// A Digest is a hash of the contents of an intent. Equal intents have equal digests, on every
+// host and in every run of the daemon, whatever the order of their objects. It is the sum,
+// modulo 2^256, of the SHA-256 hashes of the objects' documents, so the cost of an update is
+// proportional to the number of changed objects. Use it for comparisons only: it does not
+// protect against deliberate collisions. The zero Digest is the digest of the empty intent.
 type Digest [4]uint64 // least significant word first
 
 // DigestOf returns the digest of x. It takes time proportional to the number of objects.
 func DigestOf(x *routing.Index) Digest { return Digest{}.Moved(new(routing.Index), x) }
 
-// Moved returns the digest of the index in the parameter to, given the digest d of the
-// index in the parameter from. If one of the two was made from the other, it takes time
-// proportional to the objects that differ.
+// Moved returns the digest of to, given the digest d of from. If one of these was made from
+// the other, the time is proportional to the number of objects that differ.
 func (d Digest) Moved(from, to *routing.Index) Digest {
 	var b []byte
 	term := func(kind string) Digest {
@@ -54,7 +52,7 @@ func (d Digest) Moved(from, to *routing.Index) Digest {
 	return d
 }
 
-// plus returns the sum, or the difference, of d and e.
+// plus returns d + e, or d - e if minus is true.
 func (d Digest) plus(e Digest, minus bool) Digest {
 	carry := uint64(0)
 	for i := range d {

@@ -145,7 +145,7 @@ type BatchBody struct {
 	Delete *IDs      `json:"delete,omitempty" doc:"Objects to delete, if they exist, before others are put"`
 }
 
-// IDs name objects of a topology.
+// IDs lists objects of a topology.
 type IDs struct {
 	Hosts    []string `json:"hosts,omitempty" minLength:"1" maxLength:"64" example:"h1" doc:"IDs of hosts"`
 	Networks []string `json:"networks,omitempty" minLength:"1" maxLength:"64" example:"blue" doc:"IDs of networks"`
@@ -296,7 +296,7 @@ func PortOf(p routing.Port) Port {
 	return d
 }
 
-// convert applies f to each item. The result is not nil, even if items is.
+// convert applies f to each item. The result is never nil.
 func convert[T, D any](items []T, f func(T) D) []D {
 	out := make([]D, len(items))
 	for i, v := range items {
@@ -305,7 +305,7 @@ func convert[T, D any](items []T, f func(T) D) []D {
 	return out
 }
 
-// convertSome is convert, but returns nil if there are no items.
+// convertSome is like convert, but returns nil if items is empty.
 func convertSome[T, D any](items []T, f func(T) D) []D {
 	if len(items) == 0 {
 		return nil

@@ -32,7 +32,7 @@ func drawRoute(t *rapid.T, destination, subnet netip.Prefix) routing.Route {
 	return r
 }
 
-// addressIn returns address n of a subnet, from 0.
+// addressIn returns address n of a subnet, counted from 0.
 func addressIn(subnet netip.Prefix, n int) netip.Addr {
 	a := subnet.Masked().Addr()
 	for range n {
@@ -84,11 +84,10 @@ func drawPairs(t *rapid.T) []routing.AddressPair {
 	return pairs
 }
 
-// labelTexts are names and values of labels that YAML or JSON could take for
-// something else.
+// labelTexts are names and values of labels that YAML or JSON could read as another type.
 var labelTexts = []string{"true", "null", "No", "1", "1.5", "1e3", "0x1F", "017", "1_000", "2001-12-14", "a.b-c_d", "tier", "A", "Infinity", strings.Repeat("x", routing.MaxLabelName)}
 
-// drawMeta draws metadata with a name and a description that texts draws, or none.
+// drawMeta draws metadata, or nil. texts draws its name and description.
 func drawMeta(t *rapid.T, texts func(most int) *rapid.Generator[string]) *routing.Meta {
 	var m routing.Meta
 	if rapid.Bool().Draw(t, "named") {
@@ -125,7 +124,7 @@ func (s style) meta(m *routing.Meta) (doc []pair) {
 	var labels []pair
 	for _, l := range m.Labels {
 		value := s.str(l.Value)
-		if l.Value == "" || l.Value == "null" { // without quotes it is null
+		if l.Value == "" || l.Value == "null" { // without quotes YAML reads null
 			value = strconv.Quote(l.Value)
 		}
 		labels = append([]pair{{l.Key, value}}, labels...)
@@ -141,7 +140,7 @@ func plainNames(most int) *rapid.Generator[string] {
 	return rapid.StringMatching(`[a-z][a-z0-9_.ü-]{0,20}x`)
 }
 
-// drawHosts draws hosts with IDs that ids draws and metadata of texts, or none.
+// drawHosts draws hosts, or none. ids draws their IDs, and texts their metadata.
 func drawHosts(t *rapid.T, ids *rapid.Generator[string], texts func(most int) *rapid.Generator[string]) (hosts []routing.Host) {
 	six := rapid.Bool().Draw(t, "tunnels over IPv6")
 	for i, id := range rapid.SliceOfNDistinct(ids, 0, 3, rapid.ID[string]).Draw(t, "hosts") {
@@ -158,7 +157,7 @@ func drawHosts(t *rapid.T, ids *rapid.Generator[string], texts func(most int) *r
 	return hosts
 }
 
-// drawHostOf draws the ID of a host of m, or none.
+// drawHostOf draws the ID of a host of m, or "".
 func drawHostOf(t *rapid.T, m *routing.Model) string {
 	hosts := []string{""}
 	for _, h := range m.Hosts {

@@ -25,7 +25,7 @@ var nastyTexts = []string{
 	"99999999999999999999999", "Infinity", "NaN", "inf", "0", "00", "-0", "0.0", "0x", "0o8", "0b2", "1__0", "1_", "9e999",
 }
 
-// isRefused reports whether names and IDs must not have a character.
+// isRefused reports whether character c is not allowed in names and IDs.
 func isRefused(c rune) bool {
 	return unicode.In(c, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || strings.ContainsRune("\ufffd\u115f\u1160\u2800\u3164\uffa0", c)
 }

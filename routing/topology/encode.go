@@ -10,8 +10,8 @@ import (
 )
 
 // AppendNetwork appends the document of n as JSON on one line. Equal values give equal bytes.
-// The bytes equal the output of encoding/json for [NetworkOf] without HTML escapes, except
-// that U+007F to U+009F are escaped too, because a file must not have them.
+// The bytes equal the output of encoding/json for [NetworkOf] without HTML escapes, with one
+// exception: U+007F to U+009F are escaped too, because a file must not contain them.
 func AppendNetwork(b []byte, n *routing.Network) []byte { return networkKeys.append(b, n, inJSON) }
 
 // AppendHost is [AppendNetwork] for a host.
@@ -47,7 +47,7 @@ func WriteJSON(w io.Writer, m *routing.Model) error {
 
 const bufferSize = 64 << 10
 
-// writeLines writes items on lines of their own. w keeps the first error.
+// writeLines writes each item on its own line. The first error is kept in w.
 func writeLines[T any](w *bufio.Writer, items []T, appendTo func([]byte, *T) []byte) {
 	for i := range items {
 		if i > 0 {
@@ -60,9 +60,9 @@ func writeLines[T any](w *bufio.Writer, items []T, appendTo func([]byte, *T) []b
 	}
 }
 
-// WriteInterfaces writes interfaces of routers as YAML, or as JSON: a list under the key
-// interfaces, in which each interface has the further key router. routers are the IDs of their
-// routers, one for each interface.
+// WriteInterfaces writes a list of router interfaces as YAML, or as JSON, under the key
+// interfaces. Each interface has an additional key, router, with the ID from routers at the
+// same index.
 func WriteInterfaces(w io.Writer, routers []string, interfaces []routing.Interface, asJSON bool) error {
 	out := bufio.NewWriterSize(w, bufferSize)
 	begin, first, separator, item, router, end, s := "interfaces:\n", "", "\n", "  - {", "router: ", "\n", inYAML
@@ -98,8 +98,8 @@ func WriteInterfaces(w io.Writer, routers []string, interfaces []routing.Interfa
 	return nil
 }
 
-// WriteYAML writes m as a topology file in the style of a person: one line for each host,
-// network, port and interface, and quotes only if YAML could misread a string.
+// WriteYAML writes m as a topology file that people can read and edit. Each host, network,
+// port and interface has one line. Strings have quotes only if YAML could misread them.
 func WriteYAML(w io.Writer, m *routing.Model) error {
 	out := bufio.NewWriterSize(w, bufferSize)
 	writeBlock(out, "hosts", m.Hosts, asItem(hostKeys))
@@ -115,7 +115,7 @@ func WriteYAML(w io.Writer, m *routing.Model) error {
 	return nil
 }
 
-// writeBlock writes a root key and its items, if there are any.
+// writeBlock writes a root key and its items. Without items it writes nothing.
 func writeBlock[T any](w *bufio.Writer, key string, items []T, appendTo func([]byte, *T) []byte) {
 	if len(items) > 0 {
 		w.WriteString(key + ":\n")
@@ -132,7 +132,7 @@ func asItem[T any](m *mapping[T]) func([]byte, *T) []byte {
 	}
 }
 
-// A string is written by beginString, its escaped text, and endString.
+// beginString begins a string. Its escaped text and endString must follow.
 func beginString(b []byte) []byte { return append(b, '"') }
 
 // endString ends the string that began at start. JSON strings are valid in YAML too.

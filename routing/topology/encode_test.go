@@ -69,7 +69,7 @@ func checkAppend[T, D any](t *rapid.T, v T, appendTo func([]byte, *T) []byte, do
 	if diff := cmp.Diff(v, got, sameModel...); diff != "" {
 		t.Fatalf("-want +got:\n%s\n%s", diff, data)
 	}
-	for i := range data { // the decoded value must not refer to data
+	for i := range data { // shows whether the decoded value refers to data
 		data[i] = 'x'
 	}
 	if diff := cmp.Diff(v, got, sameModel...); diff != "" {
@@ -77,7 +77,7 @@ func checkAppend[T, D any](t *rapid.T, v T, appendTo func([]byte, *T) []byte, do
 	}
 }
 
-// Any text, valid or not, is escaped like by encoding/json. All control characters are
+// Any text, valid or not, is escaped as encoding/json escapes it. All control characters are
 // escaped too.
 func TestAppendAnyText(t *testing.T) {
 	control := regexp.MustCompile("[\u007f-\u009f]")
@@ -169,7 +169,7 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
-// A failing writer accepts nothing.
+// A failing writer returns an error for every write.
 type failing struct{ err error }
 
 func (w failing) Write([]byte) (int, error) { return 0, w.err }

@@ -13,7 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// Parse returns either errors, each with a position in the file, in order, or a valid model.
+// Parse returns either a valid model or errors. Each error has a position in the file, and
+// errors are sorted by position.
 func FuzzParse(f *testing.F) {
 	for _, pattern := range []string{"testdata/*.txtar", "testdata/*.yaml", "testdata/*.json"} {
 		names, err := filepath.Glob(pattern)

@@ -33,7 +33,7 @@ func (onlyHop) append(b []byte, v *[]routing.NextHop, s style) []byte {
 	return address.append(b, &(*v)[0].Address, s)
 }
 
-// same reports whether the encoding of both a and b omits this key, see isOnlyHop.
+// same reports whether neither a nor b is written with the key nexthop, see isOnlyHop.
 func (onlyHop) same(a, b *[]routing.NextHop) bool { return !isOnlyHop(*a) && !isOnlyHop(*b) }
 
 type severalHops struct{ hops list[routing.NextHop] }
@@ -55,7 +55,7 @@ func (c severalHops) append(b []byte, v *[]routing.NextHop, s style) []byte {
 	return c.hops.append(b, v, s)
 }
 
-// same reports whether both a and b are written without this key, see isOnlyHop.
+// same reports whether neither a nor b is written with the key nexthops, see isOnlyHop.
 func (c severalHops) same(a, b *[]routing.NextHop) bool {
 	return (isOnlyHop(*a) || len(*a) == 0) && (isOnlyHop(*b) || len(*b) == 0)
 }
@@ -68,7 +68,7 @@ func (c hopType) read(w *walker, t tree, v *routing.RouteType) {
 	if s := t[0].text; s == c.word(*v) && t[0].kind != kindNull {
 		return
 	}
-	// The type has an error, so a missing next hop is not reported.
+	// If the type has an error, a missing next hop is not reported.
 	w.leave()
 	w.enter(step{key: "nexthop"})
 	w.breaks()

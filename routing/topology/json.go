@@ -15,11 +15,11 @@ var (
 	errNotJSON = errors.New("not JSON") // jsonSyntaxError has the reason
 )
 
-// readJSON parses JSON (RFC 8259) and accepts the same texts as encoding/json. The error is
-// one of the above, and the returned position is the error's.
+// readJSON parses JSON (RFC 8259). It accepts the same texts as encoding/json. The error is
+// one of the above, and the returned position is the place of the error.
 func readJSON(text string) (tree, position, error) {
 	r := jsonReader{text: text}
-	if r.space(); strings.HasPrefix(text[r.off:], "{") || strings.HasPrefix(text[r.off:], "[") { // otherwise it is a scalar, or YAML
+	if r.space(); strings.HasPrefix(text[r.off:], "{") || strings.HasPrefix(text[r.off:], "[") { // any other text is a scalar, or YAML
 		r.tree = make(tree, 0, min(countNodes(text), maxNodes))
 	}
 	err := r.value(0)
@@ -72,7 +72,7 @@ func (r *jsonReader) space() {
 	}
 }
 
-// take skips white space and c, and reports whether c was there.
+// take skips white space and then character c. It returns false if c does not follow.
 func (r *jsonReader) take(c byte) bool {
 	r.space()
 	if r.off == len(r.text) || r.text[r.off] != c {
@@ -88,7 +88,7 @@ func (r *jsonReader) add(k kind) (index int, err error) {
 	if index == maxNodes {
 		return index, errTooMany
 	}
-	if index == cap(r.tree) { // double the capacity, append would add a quarter
+	if index == cap(r.tree) { // doubles the capacity; append would add only a quarter
 		r.tree = slices.Grow(r.tree, min(index, maxNodes-index))
 	}
 	r.tree = append(r.tree, node{at: position(r.off), size: 1, kind: k})
@@ -263,7 +263,7 @@ func (r *jsonReader) number() error {
 var inWords = strings.NewReplacer("invalid character", "unexpected",
 	"looking for beginning of value", "where a value should begin", "looking for beginning of object key string", "where a key should begin")
 
-// jsonSyntaxError returns the position and the reason why text is not JSON.
+// jsonSyntaxError returns the reason why text is not JSON, and its position.
 func jsonSyntaxError(text string) (position, error) {
 	var v json.RawMessage
 	err := json.Unmarshal([]byte(text), &v)

@@ -15,8 +15,8 @@ type jsonToken struct {
 	text string
 }
 
-// libraryTokens returns the keys, scalars and beginnings of lists and mappings of data, which
-// must be valid, and its depth.
+// libraryTokens returns the tokens of data, which must be valid: keys, scalars, and beginnings
+// of lists and mappings. It also returns the depth of data.
 func libraryTokens(t *testing.T, data []byte) (tokens []jsonToken, deepest int) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -108,10 +108,10 @@ func FuzzReadJSON(f *testing.F) {
 	})
 }
 
-// begin has the first characters of values, where known.
+// begin has the first character of values of each kind. For some kinds it varies.
 var begin = [...]string{kindNull: "null", kindString: `"`, kindNumber: "", kindBool: "", kindList: "[", kindMapping: "{"}
 
-// checkSizes checks the sizes of all trees in t.
+// checkSizes checks the sizes of all trees in of.
 func checkSizes(t *testing.T, of tree) {
 	rest := of[1:]
 	for len(rest) > 0 {

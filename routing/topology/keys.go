@@ -8,8 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// These tables define all keys for reading and writing. The documents have the same keys as
-// structs; a test compares the two.
+// These tables define all keys for reading and writing. The documents are structs with the
+// same keys. A test compares the two.
 
 // A field is a key of a mapping that represents a T.
 type field[T any] struct {

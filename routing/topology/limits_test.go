@@ -9,7 +9,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// TestHostile calls Parse with hostile files. Each fails soon, with one clear error.
+// TestHostile calls Parse with hostile files. Each call fails soon, with one clear error.
 func TestHostile(t *testing.T) {
 	many := func(s string, n int) string { return strings.Repeat(s, n) }
 	tests := []struct{ name, data, want string }{
@@ -59,7 +59,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// The messages do not take orders of magnitude more memory than the file.
+// The number of reported errors is limited. The last one has the number of the others.
 func TestTooManyMistakes(t *testing.T) {
 	_, _, err := topology.Parse("x", []byte(`{"ports": [`+strings.Repeat("1,\n", 20_000)+`1]}`))
 	errs := err.(interface{ Unwrap() []error }).Unwrap()

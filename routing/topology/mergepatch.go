@@ -8,10 +8,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// MergePatch applies a merge patch (RFC 7396) to the JSON document in the parameter
-// target and returns the result. Mappings in the patch are merged key by key, null
-// removes a key, and any other value replaces the target's value as a whole. An error is
-// a join of [*Error]s with positions in the patch.
+// MergePatch applies a merge patch (RFC 7396) to the JSON document target and returns the
+// result. Mappings in the patch are merged key by key, null removes a key, and any other value
+// replaces the target's value as a whole. An error is a join of [*Error]s with positions in
+// the patch.
 func MergePatch(target, patch []byte) ([]byte, error) {
 	w := newWalker("body", "body", patch)
 	if !w.readObject() {
@@ -28,9 +28,9 @@ func MergePatch(target, patch []byte) ([]byte, error) {
 	return b, nil
 }
 
-// UnknownNulls returns the errors of the keys that a merge patch of an object sets to null and
-// that such an object cannot have; nil if there are none. [MergePatch] ignores these keys.
-// The error is a join of [*Error]s.
+// UnknownNulls returns an error for each key that a merge patch sets to null but that an
+// object of shape s cannot have. [MergePatch] ignores such keys. The result is a join of
+// [*Error]s, or nil.
 func (s Shape) UnknownNulls(patch []byte) error {
 	w := newWalker("body", "body", patch)
 	if !w.readObject() {
@@ -55,7 +55,7 @@ func (s Shape) UnknownNulls(patch []byte) error {
 	return errors.Join(errs...)
 }
 
-// nothing stands for the missing value of a key that the patch has and the target lacks.
+// nothing stands for the missing value of a key that is in the patch but not in the target.
 var nothing = tree{{size: 1}}
 
 // merge appends the result of applying patch to target.
@@ -66,7 +66,7 @@ func (w *walker) merge(b []byte, target, patch tree) []byte {
 	if target[0].kind != kindMapping {
 		target = nothing
 	}
-	values := make(map[string]tree) // of patch, by key; nil if it was used
+	values := make(map[string]tree) // values in patch, by key; nil if the value was used
 	for rest := patch[1:]; len(rest) > 0; {
 		key, value := &rest[0], rest[1:].first()
 		rest = rest[1+len(value):]
@@ -142,17 +142,17 @@ func appendTree(b []byte, t tree) []byte {
 	return append(b, t[0].text...)
 }
 
-// DecodeInterface decodes a router interface on a network. The body may omit the network
-// but not contradict it. Like the argument also of the other functions, check finds
-// further mistakes. The paths of its errors are paths in the body.
+// DecodeInterface decodes a router interface on a network. If the body has a network, it must
+// be the same. Function check finds further mistakes, like the argument also of the other
+// functions. The paths of its errors are paths in the body.
 func DecodeInterface(body []byte, network string, check func(routing.Interface) error) (routing.Interface, error) {
 	return decodePart(body, "network", network, check, interfaceKeys,
 		func(f *routing.Interface) bool { return f.Network == network },
 		func(f *routing.Interface) { f.Network = network })
 }
 
-// DecodeRoute decodes a route to a destination. The body may omit the destination but not
-// contradict it. For check see [DecodeInterface].
+// DecodeRoute decodes a route to a destination. If the body has a destination, it must be the
+// same. For check see [DecodeInterface].
 func DecodeRoute(body []byte, destination string, check func(routing.Route) error) (routing.Route, error) {
 	to, err := netip.ParsePrefix(destination)
 	if err != nil {
@@ -163,7 +163,7 @@ func DecodeRoute(body []byte, destination string, check func(routing.Route) erro
 		func(r *routing.Route) { r.Destination = to })
 }
 
-// decodePart decodes a part of an object. The part is identified by its key.
+// decodePart decodes a part of an object. The part is identified by the value name of its key.
 func decodePart[T any](body []byte, key, name string, check func(T) error, keys *mapping[T], named func(*T) bool, set func(*T)) (v T, err error) {
 	w := newWalker("body", "body", body)
 	w.omit = key

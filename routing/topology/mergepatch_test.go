@@ -144,8 +144,8 @@ func TestMergePatchOfObjects(t *testing.T) {
 	})
 }
 
-// The digest of an intent depends on its objects alone: not on their order, nor on
-// earlier changes.
+// The digest of an intent depends only on its objects, not on their order or on earlier
+// changes.
 func TestDigest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := drawNasty(t)

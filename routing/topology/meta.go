@@ -7,8 +7,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A meta is the codec of a key of a T whose value is a part of the T's metadata. Metadata
-// without content is nil.
+// A meta is the codec of a key of T that has a part of T's metadata as its value. Empty
+// metadata is nil.
 type meta[T, V any] struct {
 	of    func(*T) **routing.Meta
 	get   func(*routing.Meta) *V
@@ -36,7 +36,7 @@ func (c meta[T, V]) read(w *walker, t tree, v *T) {
 	*c.get(*m) = part
 }
 
-// part returns the part of v's metadata, or the value none if v has no metadata.
+// part returns the part of v's metadata, or c.none if v has no metadata.
 func (c meta[T, V]) part(v *T) *V {
 	if m := *c.of(v); m != nil {
 		return c.get(m)
@@ -93,7 +93,7 @@ func (labels) read(w *walker, t tree, v *[]routing.Label) {
 		known[key.text] = key.at
 		w.enter(step{key: key.text, quoted: true})
 		s, ok := "", true
-		if value[0].kind != kindNull { // a missing value is an empty one
+		if value[0].kind != kindNull { // a missing value means an empty mapping
 			s, ok = w.scalar(&value[0])
 		}
 		if ok {

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// A tree is a value of a file in any syntax. It is the value's node, followed by the trees of
-// its items, or of its keys and values in turn, in file order, including duplicates. One slice
-// holds a whole file, so a value needs no allocation of its own.
+// A tree is a value of a file in any syntax. It begins with the value's node. The trees of a
+// list's items, or of a mapping's keys and values in turn, follow in file order, including
+// duplicates. One slice holds a whole file, so a value needs no allocation of its own.
 type tree []node
 
 // A node is the position and the kind of a value.
 type node struct {
 	at   position
 	text string // of a scalar, without quotes and escapes
-	size int32  // of its tree, in nodes
+	size int32  // number of nodes in its tree
 	kind kind
 }
 
@@ -64,8 +64,8 @@ func (t tree) items() []tree {
 	return items
 }
 
-// find returns the deepest existing node on path, such as "ports[2].mac". Apart from the first
-// call for a list, its time depends on the depth only.
+// find returns the deepest existing node on path, such as "ports[2].mac". The time depends
+// only on the depth, except for the first call for a list.
 func (w *walker) find(path string) *node {
 	t := w.root
 	for path != "" {

@@ -7,8 +7,8 @@ import (
 
 // readPlainYAML reads YAML in the usual style of topologies: block mappings and lists, flow
 // mappings and lists on one line each, and a few kinds of scalars. It returns false for any
-// other text, valid or not. The library reads such text, with ninety bytes of memory for each
-// byte. Both give the same result.
+// other text, valid or not. The library can read such text, but needs ninety bytes of memory
+// for each byte. For text that both read, the result is the same.
 func readPlainYAML(text string) (tree, bool) {
 	r := plainReader{text: text, line: 1}
 	r.tree = make(tree, 0, min(countYAMLNodes(text), maxNodes))
@@ -21,7 +21,8 @@ func readPlainYAML(text string) (tree, bool) {
 	return r.tree, true
 }
 
-// countYAMLNodes returns an estimate of the number of nodes of a text, usually not too low.
+// countYAMLNodes returns an estimate of the number of nodes of a text. It is usually not too
+// low.
 func countYAMLNodes(text string) int {
 	n := 1
 	for i := range len(text) {
@@ -43,7 +44,7 @@ type plainReader struct {
 	text   string
 	off    int
 	line   int // from 1
-	start  int // offset of the line
+	start  int // offset at which the line begins
 	wide   int // bytes before off in the line that do not begin a character
 	indent int // of the next line with content, in bytes; -1 at the end
 	tree   tree
@@ -71,7 +72,7 @@ func (r *plainReader) add(k kind, text string) (index int, ok bool) {
 	if index == maxNodes {
 		return index, false
 	}
-	if index == cap(r.tree) { // double the capacity, append would add a quarter
+	if index == cap(r.tree) { // doubles the capacity; append would add only a quarter
 		r.tree = slices.Grow(r.tree, min(index, maxNodes-index))
 	}
 	r.tree = append(r.tree, node{at: r.at(), text: text, size: 1, kind: k})
@@ -80,8 +81,8 @@ func (r *plainReader) add(k kind, text string) (index int, ok bool) {
 
 func (r *plainReader) close(i int) { r.tree[i].size = int32(len(r.tree) - i) }
 
-// content skips the rest of the line, which must be empty or a comment, and all lines without
-// content.
+// content skips the rest of the line, which must be empty or a comment, and all following
+// lines without content.
 func (r *plainReader) content() bool {
 	for {
 		r.spaces()
@@ -151,7 +152,8 @@ func (r *plainReader) list(depth int) bool {
 	}
 }
 
-// key returns the length of the plain key of a block mapping at off, 0 if there is none.
+// key returns the length of the plain key of a block mapping at off, or 0 if no such key
+// begins there.
 func (r *plainReader) key() int {
 	n := 0
 	for c := r.peek(0); 'a' <= c && c <= 'z' || c == '_'; c = r.peek(n) {
@@ -291,7 +293,7 @@ func (r *plainReader) plain(inFlow bool) bool {
 		end++
 	}
 	if c := r.peek(end); end > n && (c == '\n' || c == 0) {
-		return false // the library includes these spaces
+		return false // the library keeps these spaces in the text
 	}
 	text := r.text[r.off : r.off+n]
 	k, known := plainKind(text)

@@ -13,7 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// plainTexts are YAML; the value says whether it is read without the library.
+// plainTexts are YAML texts. The value is true if the text is read without the library.
 var plainTexts = []struct {
 	text  string
 	plain bool
@@ -33,7 +33,7 @@ var plainTexts = []struct {
 	{"a: b\n- c\n", false}, {"- a\nb: c\n", false}, {"a: [b]c\n", false}, {"a: ]\n", false}, {"a: b: c\n", false}, {"2001:db8::: x\n", false}, {"a: 1:2\n", false}, {"true: b\n", false},
 }
 
-// same fails the test unless a text is read like the library reads it.
+// same fails the test unless readPlainYAML and the library give the same result for a text.
 func same(t *testing.T, text string) (plain bool) {
 	t.Helper()
 	got, plain := readPlainYAML(text)
@@ -49,7 +49,7 @@ func same(t *testing.T, text string) (plain bool) {
 	return true
 }
 
-// Text that is read without the library gives the same result as with it, including positions.
+// Text gives the same result with and without the library, including positions.
 func TestPlainYAMLAgreesWithLibrary(t *testing.T) {
 	for _, tt := range plainTexts {
 		if plain := same(t, tt.text); plain != tt.plain {

@@ -3,7 +3,7 @@ package topology
 import "unicode/utf8"
 
 // A position is a position in a file. Positions are ordered. In JSON a position is a byte
-// offset; in YAML, where the library provides no offset, a line and a column.
+// offset. In YAML it is a line and a column, because the library provides no offset.
 type position int64
 
 func lineColumn(line, col int) position { return position(line)<<32 | position(col) }
@@ -21,8 +21,9 @@ func (w *walker) line(at position) int {
 	return line
 }
 
-// A ruler converts offsets to lines and columns, in characters. The text must be UTF-8 up to
-// the offset, which must be the beginning of a character. It scans the text at the first call.
+// A ruler converts byte offsets to lines and columns. Columns count characters. The text must
+// be UTF-8 up to the offset, and a character must begin there. The ruler scans the text at the
+// first call.
 type ruler struct {
 	text  string
 	marks []mark // one per rulerStep bytes
@@ -43,7 +44,7 @@ func (r *ruler) place(offset int) (line, col int) {
 	i := offset / rulerStep
 	m := r.advance(r.marks[i], i*rulerStep, offset)
 	if 0 < offset && offset < len(r.text) && !utf8.RuneStart(r.text[offset]) {
-		m.col++ // it is not part of the previous character
+		m.col++ // a new character begins
 	}
 	return int(m.line), int(m.col)
 }

@@ -19,7 +19,7 @@ import (
 // A style is a way of writing the same values.
 type style struct {
 	json, flow bool
-	quote      string // of strings, "" only if YAML needs no quotes
+	quote      string // quotes of strings; "" if a string has quotes only where YAML needs them
 	eol        string
 }
 
@@ -255,7 +255,7 @@ func (s style) pairs(pairs []routing.AddressPair) []any {
 	var doc []any
 	for _, p := range pairs {
 		a := p.Addresses.String()
-		if p.Addresses.IsSingleIP() && s.flow { // equivalent with the prefix length
+		if p.Addresses.IsSingleIP() && s.flow { // the same with the prefix length
 			a = p.Addresses.Addr().String()
 		}
 		of := []pair{{"address", s.str(a)}}

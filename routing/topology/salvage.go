@@ -15,19 +15,19 @@ type Salvage struct {
 	Model *routing.Model
 	// Unusable are the objects with format errors, in file order.
 	Unusable []Unusable
-	// Err is the join of [*Error]s outside of objects, such as a YAML syntax error; nil if
-	// there are none. If not nil, more objects may be missing.
+	// Err is a join of the [*Error]s outside of objects, such as a YAML syntax error, or nil.
+	// If it is not nil, more objects may be missing.
 	Err      error
 	Warnings []Warning // of Model
 
 	walker *walker
-	index  [4][]int // by list: index in the file of each object in Model; nil if the indices are equal
+	index  [4][]int // for each list: the index in the file of each object in Model; nil if the indices are equal
 }
 
 // An Unusable object has format errors.
 type Unusable struct {
 	Kind routing.Kind
-	ID   string // "" if it cannot be read
+	ID   string // "" if the ID cannot be read
 	Err  error  // a join of [*Error]s
 }
 
@@ -37,8 +37,8 @@ var (
 	listKinds = [...]routing.Kind{routing.KindNetwork, routing.KindRouter, routing.KindPort, routing.KindHost}
 )
 
-// ParseUsable reads a topology file like [Parse], but keeps the objects without format errors
-// even if other objects have format errors.
+// ParseUsable is like [Parse], but returns the objects without format errors even if other
+// objects have format errors. It does not validate.
 func ParseUsable(file string, data []byte) Salvage {
 	w := newWalker(file, "file", bytes.TrimPrefix(data, []byte("\ufeff")))
 	s := Salvage{Model: new(routing.Model), walker: w}
@@ -101,7 +101,7 @@ func (s *Salvage) separate() {
 	m.Hosts = without(m.Hosts, drop(3))
 }
 
-// without removes the elements of s for whose index goes returns true.
+// without removes the elements of s at the indices for which goes returns true.
 func without[T any](s []T, goes func(int) bool) []T {
 	kept := s[:0]
 	for i := range s {

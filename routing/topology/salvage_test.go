@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// Objects with errors are left out and reported with kind and ID; positions are positions in
-// the file.
+// Objects with errors are left out and reported with their kind, their ID and their position
+// in the file.
 func TestParseUsable(t *testing.T) {
 	const file = `hosts:
   - {id: h0, tunnel: {type: gre}}
@@ -66,7 +66,8 @@ ports:
 	}
 }
 
-// A file without format errors is read like by Parse, but not validated. Nothing panics.
+// ParseUsable reads a file without format errors as Parse does, but does not validate it. It
+// never panics.
 func FuzzParseUsable(f *testing.F) {
 	f.Add([]byte("networks: [{id: a}]\nports: [{id: p, network: a, mac: \"02:00:00:00:00:01\"}]\n"))
 	f.Add([]byte("ports: [{id: p, network: a}, 3, {}]\nrouters: {}\n"))

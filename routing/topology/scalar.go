@@ -12,7 +12,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// scalar returns n as a string. Numbers and booleans are accepted as strings, as written.
+// scalar returns n as a string. A number or boolean is accepted as a string, as written in the
+// file.
 func (w *walker) scalar(n *node) (string, bool) { return w.scalarOf(n, maxText) }
 
 // scalarOf is scalar with a limit of most bytes.
@@ -34,7 +35,7 @@ type text struct{ exact[string] }
 
 func (text) read(w *walker, t tree, v *string) {
 	if s, ok := w.scalar(&t[0]); ok {
-		*v = strings.Clone(s) // s refers to the whole file
+		*v = strings.Clone(s) // s would keep the whole file in memory
 	}
 }
 
@@ -51,7 +52,7 @@ func (c name) read(w *walker, t tree, v *string) {
 	}
 }
 
-// reference is the codec of IDs that occur often. Equal ones share memory.
+// reference is the codec of IDs that occur often. Equal IDs share memory.
 type reference struct{ text }
 
 func (reference) read(w *walker, t tree, v *string) {
@@ -120,8 +121,8 @@ func (c number[V]) read(w *walker, t tree, v *V) {
 
 func (number[V]) append(b []byte, v *V, _ style) []byte { return strconv.AppendInt(b, int64(*v), 10) }
 
-// words is the codec of enumerations: a value is the index of its name. A value without a name
-// means that the key is absent.
+// words is the codec of enumerations. A value is the index of its name. For a value without a
+// name, the key is omitted.
 type words[V ~uint8] struct {
 	exact[V]
 	names []string
@@ -190,7 +191,7 @@ func (c not) append(b []byte, v *bool, s style) []byte {
 	return c.boolean.append(b, &says, s)
 }
 
-// scope is the codec of names that objects share: of address scopes and of hosts.
+// scope is the codec of names that many objects have: names of address scopes and hosts.
 type scope struct{ reference }
 
 func (c scope) read(w *walker, t tree, v *string) {
@@ -216,7 +217,7 @@ func (c words[V]) append(b []byte, v *V, s style) []byte {
 	return endString(append(beginString(b), c.word(*v)...), len(b), s)
 }
 
-// word returns the name of v, "" if it has none.
+// word returns the name of v, or "" if v has no name.
 func (c words[V]) word(v V) string {
 	if int(v) >= len(c.names) {
 		return ""
@@ -228,7 +229,7 @@ func (c words[V]) word(v V) string {
 type parsed[V comparable] struct {
 	exact[V]
 	parse  func(string) (V, error)
-	format func([]byte, V) []byte // appends text that parse accepts, escaped
+	format func([]byte, V) []byte // appends the escaped text that parse accepts
 }
 
 var (

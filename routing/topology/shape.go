@@ -26,8 +26,8 @@ const (
 )
 
 // Path translates a path in the put objects, such as "ports[0].mac", to the path in the body,
-// such as "mac" or "put.ports[0].mac". If the body has no such path the result is "", the
-// whole body.
+// such as "mac" or "put.ports[0].mac". If the body has no such path, Path returns "", which
+// means the whole body.
 func (s Shape) Path(path string) string {
 	switch s {
 	case ShapeBatch:

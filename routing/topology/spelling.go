@@ -2,13 +2,13 @@ package topology
 
 import "strings"
 
-// closest returns the index of the unseen key that key is probably a misspelling of, or -1
-// if none is similar.
+// closest returns the index of the unseen key in keys that is most similar to key, or -1 if
+// none is similar.
 func closest(keys []string, seen []*node, key string) int {
 	if len(key) > 32 {
 		return -1
 	}
-	best, found := 3, -1 // more than two edits are another word
+	best, found := 3, -1 // with more than two edits, it is another word
 	for i, k := range keys {
 		if seen[i] != nil {
 			continue
@@ -20,8 +20,8 @@ func closest(keys []string, seen []*node, key string) int {
 	return found
 }
 
-// distance returns the number of characters to insert, delete, replace or swap with the next
-// one to turn a into b (optimal string alignment distance).
+// distance returns the optimal string alignment distance of a and b: the number of characters
+// that have to be inserted, deleted, replaced, or swapped with the next one, to turn a into b.
 func distance(a, b string) int {
 	prev2, prev := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range prev {

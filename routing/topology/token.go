@@ -6,9 +6,9 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// checkTokens refuses unsupported YAML, and text for which the library's parser takes too
-// long or recurses too deep. The parser recurses for each level and for each key of a block
-// mapping. It also copies these keys, and moves all following tokens for each missing value.
+// checkTokens refuses unsupported YAML, and text for which the library's parser takes too long
+// or recurses too deep. The parser recurses for each level and for each key of a block
+// mapping. It also copies these keys. For each missing value, it moves all following tokens.
 func checkTokens(tokens token.Tokens) []syntaxError {
 	c := converter{}
 	var in nesting
@@ -44,7 +44,7 @@ func checkTokens(tokens token.Tokens) []syntaxError {
 			c.bad(t, "tags (!) are not supported")
 		case token.DirectiveType:
 			c.bad(t, "directives (%%) are not supported")
-			return c.errs // the next token is not the first any more
+			return c.errs // the next token is not the first, and would cause another error
 		case token.MappingKeyType:
 			c.bad(t, "explicit keys (?) are not supported")
 		}
@@ -55,8 +55,8 @@ func checkTokens(tokens token.Tokens) []syntaxError {
 
 // nesting tracks the lists and mappings around a token.
 type nesting struct {
-	block []level // outermost first; a list in the column of its key is in the same level
-	flow  []level // inside the last of block
+	block []level // block lists and mappings, outermost first; a list in the column of its key is in the same level
+	flow  []level // flow lists and mappings, inside the last level of block
 	chain int     // number of colons and dashes in the current flow item
 	empty int     // number of keys and list items without a value so far
 }
@@ -114,8 +114,8 @@ func (d *nesting) addBlock(prev, t *token.Token) {
 	}
 }
 
-// leftEmpty reports whether t, which follows prev, shows that prev is a key or the dash of a
-// list item without a value.
+// leftEmpty reports whether prev is a key or the dash of a list item without a value. t is the
+// token after prev.
 func (d *nesting) leftEmpty(prev, t *token.Token) bool {
 	if prev == nil {
 		return false

@@ -1,12 +1,12 @@
-// Package topology is the codec of the topology language. It reads topology files in YAML or
-// JSON, request bodies and stored objects, reports errors with line and column, and writes all
-// of them.
+// Package topology is the codec of the topology language. It reads and writes topology files
+// in YAML or JSON, request bodies and stored objects. It reports errors with line and column.
 //
-// A topology has the keys hosts, networks, routers and ports; each is a list of mappings, whose keys
-// are the fields of [routing.Host], [routing.Network], [routing.Router], [routing.Interface] and
-// [routing.Port] in lower case with underscores. Unknown keys are errors. Anchors, aliases,
-// merge keys and tags are refused. All objects of a topology differ, so files do not need
-// them, and each value has one position.
+// A topology has the keys hosts, networks, routers and ports. The value of each is a list of
+// mappings. The keys of a mapping are the fields of [routing.Host], [routing.Network],
+// [routing.Router], [routing.Interface] or [routing.Port], in lower case with underscores.
+// Unknown keys are errors. Anchors, aliases, merge keys and tags are refused: files do not
+// need them, because all objects of a topology differ, and without them each value has one
+// position.
 //
 // # Files
 //
@@ -15,18 +15,19 @@
 // # Bodies of requests
 //
 // The Decode functions decode a body in JSON (RFC 8259). All syntax errors are reported at
-// once, as a join of [*Error]s in the order of the body, with paths of the body. The objects
-// are not validated. But if there are errors, and at most maxErrors, the function in the
-// argument also is called with the decoded part, unless it is nil. Its [*routing.PathError]s
-// are reported too, except consequences of values with errors. Their paths refer to the
-// change's Put; [Shape.Path] translates them to paths of the body.
+// once, as a join of [*Error]s in the order of the body, with paths of the body. The caller
+// has to validate the objects. Only if the body has errors, at most maxErrors, a Decode
+// function passes the decoded change to its argument also, which may be nil. Then it adds the
+// [*routing.PathError]s that also returns to its own errors, except consequences of values
+// with errors. Their paths refer to the change's Put. [Shape.Path] translates them to paths of
+// the body.
 //
 // # Objects
 //
-// [AppendHost], [AppendNetwork], [AppendRouter] and [AppendPort] encode an object for a store, and
-// [ParseHost], [ParseNetwork], [ParseRouter] and [ParsePort] decode it. The documents ([Topology],
-// [Network], …) are the same as structs for encoding/json; their tags describe each key, in
-// agreement with docs/configuration.md. Keys with default values are omitted.
+// [AppendHost], [AppendNetwork], [AppendRouter] and [AppendPort] encode an object for a store,
+// and [ParseHost], [ParseNetwork], [ParseRouter] and [ParsePort] decode it. The documents
+// ([Topology], [Network], …) are structs for encoding/json with the same keys. Their tags
+// describe each key, as docs/configuration.md does. Keys with default values are omitted.
 //
 // The result of reading shares no memory with the input.
 package topology
@@ -44,17 +45,17 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Limits of a file or body. They bound time and memory (about 200 bytes for each byte of the
-// most expensive YAML, and about 30 for JSON and usual YAML), far above the needs of one host:
-// 100,000 ports are about 9 MB.
+// Limits of a file or body. They bound time and memory. Reading takes about 200 bytes of
+// memory for each byte of the most expensive YAML, and about 30 for each byte of JSON and
+// usual YAML. The limits are far above the needs of one host: 100,000 ports are about 9 MB.
 const (
 	maxSize   = 32 << 20 // bytes
 	maxDepth  = 32       // nested lists and mappings
 	maxNodes  = 8 << 20  // keys and values in JSON
 	maxMarks  = 4 << 20  // punctuation and line ends in YAML, see countMarks
-	maxKeys   = 256      // of a block mapping in YAML
+	maxKeys   = 256      // keys of a block mapping in YAML
 	maxEmpty  = 1000     // keys and list items without a value in YAML
-	maxErrors = 10_000   // that are reported one by one
+	maxErrors = 10_000   // errors that are reported one by one; further errors are counted
 	maxText   = 256      // bytes of one scalar
 )
 
@@ -63,7 +64,7 @@ type Place struct {
 	File   string
 	Line   int    // from 1
 	Column int    // from 1, in characters
-	Path   string // such as "routers[0].interfaces[1].mac"; "" means the whole file
+	Path   string // of the value, such as "routers[0].interfaces[1].mac"; "" means the whole file
 }
 
 // String returns "file:line:column: path", or "file:line:column" without a path.
@@ -84,17 +85,17 @@ type Error struct {
 func (e *Error) Error() string { return e.Place.String() + ": " + e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
-// A KeyError is the Err of an [Error] if a key of a mapping is missing, unknown or given twice.
-// The error's path is that of the mapping.
+// A KeyError is the Err of an [Error] if a key of a mapping is missing, unknown or given
+// twice. The path of the Error is the path of the mapping.
 type KeyError struct {
 	Key  string
-	null bool // it is unknown, and its value is null
+	null bool // the key is unknown, and its value is null
 	err  error
 }
 
 func (e *KeyError) Error() string { return e.err.Error() }
 
-// A Warning is something that is valid in a file but probably not intended.
+// A Warning describes a part of a file that is valid but probably not intended.
 type Warning struct {
 	Place
 	Text string
@@ -103,14 +104,14 @@ type Warning struct {
 func (w Warning) String() string { return w.Place.String() + ": " + w.Text }
 
 // Parse reads a topology file. file is its name, used only in messages. Valid JSON (RFC 8259)
-// is read as JSON, everything else as YAML 1.2, with one document; a file whose name ends in
-// .json must be JSON.
+// is read as JSON, everything else as YAML 1.2, with one document. If the file's name ends in
+// .json, it must be JSON.
 //
 // If the file has errors, the model is nil and the error is a join of [*Error]s in file order,
 // including those of [routing.Model.Validate]. Syntax errors hide later errors, and
 // consequences of values with errors are not reported. Without errors the model is valid, and
-// the warnings are the result of [routing.Model.Warnings], and one more if the file has no
-// objects.
+// the warnings are those of [routing.Model.Warnings]. A file without objects has one more
+// warning.
 func Parse(file string, data []byte) (*routing.Model, []Warning, error) {
 	return ParseFor(file, data, (*routing.Model).Validate)
 }
@@ -134,7 +135,7 @@ func ParseFor(file string, data []byte, check func(*routing.Model) error) (*rout
 
 func itself(path string) string { return path }
 
-// read parses the text in any syntax, or records the reason why it cannot.
+// read parses the text in any syntax. If it cannot, it records an error and returns false.
 func (w *walker) read() bool {
 	if len(w.found) > 0 {
 		return false
@@ -165,17 +166,18 @@ func (w *walker) read() bool {
 	return len(errs) == 0
 }
 
-// A syntaxError is an error found before there is a tree.
+// A syntaxError is an error found before the tree exists.
 type syntaxError struct {
 	at  position
 	err error
 }
 
-// checkText returns the first byte sequence that cannot be in a text file.
+// checkText returns an error for the first byte sequence that a text file cannot have, and its
+// position.
 func checkText(data []byte) (position, error) {
 	const ones = 0x0101010101010101
 	for i := 0; i < len(data); {
-		if i+8 <= len(data) { // eight at once, if all are in 0x20–0x7e
+		if i+8 <= len(data) { // eight bytes at once, if all are in 0x20–0x7e
 			if x := binary.LittleEndian.Uint64(data[i:]); (x|(x+ones)|(x-' '*ones))&(0x80*ones) == 0 {
 				i += 8
 				continue
@@ -193,7 +195,7 @@ func checkText(data []byte) (position, error) {
 	return 0, nil
 }
 
-// warnings returns the warnings of m. The function path translates their paths to paths in the
+// warnings returns the warnings of m. It calls path to translate their paths to paths in the
 // file.
 func (w *walker) warnings(m *routing.Model, path func(string) string) []Warning {
 	var warnings []Warning

@@ -18,7 +18,7 @@ type walker struct {
 	noun  string // "file", "body" or "object", for messages
 	ruler ruler  // for the file's text
 	yaml  bool   // positions are lines and columns, not offsets
-	omit  string // a key of the root that may be missing
+	omit  string // a required key of the root that may be missing here
 	root  tree
 	found []*Error
 	more  int // errors beyond maxErrors
@@ -27,8 +27,8 @@ type walker struct {
 	steps    [8]step         // initial memory of trail
 	broken   map[string]bool // paths of values with errors
 	tainted  map[string]bool // paths of lists that contain items with errors
-	networks bool            // the ID of some network has an error
-	hosts    bool            // the ID of some host has an error
+	networks bool            // the ID of a network has an error
+	hosts    bool            // the ID of a host has an error
 
 	last   string            // the last result of shared
 	common map[string]string // all results of shared
@@ -44,7 +44,7 @@ func newWalker(file, noun string, data []byte) *walker {
 		w.report(0, "the %s has %d bytes, more than %d", noun, len(data), maxSize)
 		return w
 	}
-	w.ruler.text = unsafe.String(unsafe.SliceData(data), len(data)) // a copy would double the memory
+	w.ruler.text = unsafe.String(unsafe.SliceData(data), len(data)) // without a copy, which would double the memory
 	if at, err := checkText(data); err != nil {
 		w.record(at, "", err)
 	}
@@ -76,7 +76,7 @@ func (w *walker) shared(s string) string {
 	return known
 }
 
-// full reports whether further errors are only counted.
+// full reports whether maxErrors is reached, so that further errors are only counted.
 func (w *walker) full() bool { return len(w.found) == maxErrors }
 
 // report records an error of the current value.
@@ -99,7 +99,7 @@ func (w *walker) reportKey(key *node, format string, args ...any) *KeyError {
 	return e
 }
 
-// unset notes that the value of the key is null.
+// unset records whether the value of the key is null.
 func (e *KeyError) unset(value tree) { e.null = value[0].kind == kindNull }
 
 func (w *walker) record(at position, path string, err error) {
@@ -133,8 +133,8 @@ func (w *walker) breaks() {
 	w.hosts = w.hosts || w.trail.names("hosts")
 }
 
-// names reports whether the value at t is, or contains, the ID of an object in a list, such as
-// "networks".
+// names reports whether the value at t is or contains the ID of an object in the given list,
+// such as "networks".
 func (t trail) names(list string) bool {
 	if len(t) > 0 && t[0].key == "put" {
 		t = t[1:]
@@ -165,9 +165,9 @@ func (w *walker) follows(path string, err error) bool {
 }
 
 // locate records the [*routing.PathError]s that validate returns, each at the deepest existing
-// node of its path. The function path translates their paths to paths in the file.
+// node of its path. It calls path to translate their paths to paths in the file.
 func (w *walker) locate(validate func() error, path func(string) string) {
-	if w.more == 0 { // otherwise they would only be counted
+	if w.more == 0 { // else the limit is reached, and errors would only be counted
 		w.locateAll(validate(), path)
 	}
 }

@@ -12,10 +12,11 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// readYAML parses a YAML stream of at most one document. The tree is nil if it has none.
+// readYAML parses a YAML stream of at most one document. The tree is nil if the stream has no
+// document.
 func readYAML(text string) (root tree, errs []syntaxError) {
-	// The library is not hardened against hostile input: a panic is reported as an error in
-	// the file.
+	// The library is not hardened against hostile input. If it panics, the panic is reported
+	// as an error in the file.
 	defer func() {
 		if p := recover(); p != nil {
 			root, errs = nil, []syntaxError{{lineColumn(1, 1), fmt.Errorf("not readable as YAML: %v", p)}}
@@ -112,8 +113,8 @@ func (c *converter) bad(t *token.Token, format string, args ...any) {
 	c.errs = append(c.errs, syntaxError{tokenAt(t), fmt.Errorf(format, args...)})
 }
 
-// add appends the tree of n and returns its index. key is the position of its key or list, 0
-// if it has none.
+// add appends the tree of n and returns its index. key is the position of n's key or list, or
+// 0.
 func (c *converter) add(n ast.Node, key position) int {
 	i := len(c.tree)
 	c.tree = append(c.tree, node{})
@@ -152,7 +153,7 @@ func (c *converter) convert(n ast.Node, key position) node {
 	case *ast.BoolNode:
 		out.kind, out.text = kindBool, t.Value
 	case *ast.NullNode:
-		if out.at>>32 < key>>32 { // on an earlier line
+		if out.at>>32 < key>>32 { // the library's position is on an earlier line
 			out.at = key
 		}
 		out.text = t.Value
@@ -170,7 +171,7 @@ func (c *converter) members(out *node, values []*ast.MappingValueNode, flow bool
 		if key.kind == kindList || key.kind == kindMapping {
 			c.bad(v.Key.GetToken(), "want a string as a key, got %v", key.kind)
 		}
-		if i == 0 && !flow { // the library has the position of the colon
+		if i == 0 && !flow { // the library's position is that of the colon
 			out.at = key.at
 		}
 		c.add(v.Value, key.at)

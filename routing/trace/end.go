@@ -9,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Ended reports whether the packet reaches neither a machine nor an address of a router.
-// Only the kernel may then answer it, with an error.
+// Ended reports whether the packet reaches neither a machine nor an address of a router. Then
+// only the kernel may answer it, with an error.
 func (w *Path) Ended() bool { return w.Verdict == Dropped || w.Answer() != "" }
 
 // Answer returns the ICMP error with which the kernel of the router's namespace answers. It
@@ -39,8 +39,8 @@ func (w *Path) Answer() string {
 	return ""
 }
 
-// answerer returns the address from which the kernel answers: the address in the sender's
-// subnet of the interface by which the packet came.
+// answerer returns the source address of the kernel's answer: the address, in the sender's
+// subnet, of the interface by which the packet came.
 func (w *Path) answerer() netip.Addr {
 	var first netip.Addr
 	for _, a := range w.In.Addresses {
@@ -57,15 +57,15 @@ func (w *Path) answerer() netip.Addr {
 	return first
 }
 
-// mtu returns the MTU of a network in bytes, or 0 if there is no such network.
+// mtu returns the MTU of a network in bytes, or 0 if the network does not exist.
 func mtu(x *routing.Index, network string) int {
 	n, _ := x.Network(network)
 	return n.MTU
 }
 
-// oversize says that the packet exceeds the MTU of the sender's network. The flows do not check
-// that: they check the MTU of a network only for packets from networks with a larger MTU, because
-// a machine does not send packets that exceed the MTU of its own network.
+// oversize returns a note if the packet exceeds the MTU of the sender's network, otherwise "".
+// A machine does not send such packets. So the flows check the MTU of a network only for
+// packets from networks with a larger MTU.
 func (w *Path) oversize() string {
 	if w.mtu != 0 && w.Packet.Size > w.mtu {
 		return fmt.Sprintf("; but it exceeds the MTU of network %s, %d bytes, so a machine there sends it only in fragments, or not at all", w.From.Network, w.mtu)
@@ -73,7 +73,7 @@ func (w *Path) oversize() string {
 	return ""
 }
 
-// exceeded returns the MTU that the packet exceeds according to the flows, in bytes.
+// exceeded returns the MTU in bytes that the packet exceeds according to the flows, or 0.
 func (w *Path) exceeded() (n int) {
 	for i := range w.Steps {
 		for in := range w.Steps[i].Flow.Do.All() {

@@ -12,15 +12,15 @@ import (
 // A Path is the path of a packet.
 type Path struct {
 	From, To End
-	Host     string // that routes the packet, the sender's; "" if there is one host
+	Host     string // the host that routes the packet: the sender's; "" without other hosts
 	Packet   Packet
-	Router   *routing.Router    // that routes the packet; nil if its network switches it
-	In       *routing.Interface // where it enters the router
+	Router   *routing.Router    // the router of the packet; nil if its network switches it
+	In       *routing.Interface // the interface by which it enters the router
 	Sent     ofproto.Packet     // as it enters the router's bridge
 	Steps    []Step             // flows that it hits in the router's bridge
-	Exits    []Exit             // where it leaves the bridge; with several next hops it takes one of them
+	Exits    []Exit             // where it leaves the bridge; if several, it takes one of them
 	Verdict  Verdict
-	mtu      int // of From's network, in bytes; 0 if not known
+	mtu      int // MTU of From's network, in bytes; 0 if not known
 }
 
 // A Verdict is the outcome of a path.
@@ -33,13 +33,13 @@ const (
 	Answered Verdict = "answered" // by flows, on behalf of the router
 	Kernel   Verdict = "kernel"   // handed to the kernel of the router's namespace
 	Dropped  Verdict = "dropped"
-	Unknown  Verdict = "unknown" // it hits a flow of another program whose actions cannot be followed
+	Unknown  Verdict = "unknown" // it hits another program's flow with unsupported actions
 )
 
 // A Step is a flow that the packet hits.
 type Step struct {
 	ofproto.Step
-	Object *routing.Object // of the flow; nil if the flow is not ours
+	Object *routing.Object // the object that the flow is for; nil if the flow is not ours
 	Does   string          // the flow's purpose
 }
 
@@ -50,7 +50,7 @@ type Exit struct {
 	Host      string             // the other host that gets the packet by a tunnel; "" if it stays on its host
 	Src, Dst  string             // MAC addresses
 	TTL       string
-	Share     float64 // of the traffic, where there are several next hops
+	Share     float64 // share of the traffic, if there are several next hops
 }
 
 // Find returns the path of a packet up to the router's bridge; [Path.Follow] adds the rest.
@@ -102,9 +102,9 @@ func Find(x *routing.Index, q Query) (Path, error) {
 	return w, nil
 }
 
-// Back returns the path of the answer to w, which [Path.Follow] has taken through its router. It
-// returns false if there is no answer, because w ends before it arrives. It also returns false if
-// the answer's path cannot be predicted, because the answer comes from outside or from the router
+// Back returns the path of the answer to the packet of w, after [Path.Follow]. It returns
+// false if the packet gets no answer, because it does not arrive. It also returns false if the
+// answer's path cannot be predicted, because the answer comes from outside or from the router
 // itself.
 func Back(x *routing.Index, w Path) (Path, bool) {
 	if w.To.Network == "" || w.To.Router != "" || w.Ended() {
@@ -126,7 +126,7 @@ func Back(x *routing.Index, w Path) (Path, bool) {
 	return back, true
 }
 
-// between returns the possible paths from f to t, each up to its router.
+// between returns the possible paths from f to t. Each path ends at its router.
 func between(x *routing.Index, f, t End, router string) (out []Path) {
 	if f.Address.Is4() != t.Address.Is4() || f.Network == "" || f == t {
 		return nil
@@ -163,8 +163,9 @@ func together(x *routing.Index, f, t End) bool {
 	return !known
 }
 
-// rank returns how likely a path is the intended one: 3 switched or to the router itself, 2
-// through a router that is on both networks, 1 through another.
+// rank returns a larger number for a path that the query more probably means: 3 if the packet
+// is switched or is for the router itself, 2 if it passes a router that is on both networks, 1
+// if it passes another router.
 func (w Path) rank(x *routing.Index) int {
 	if w.Router == nil {
 		return 3
@@ -180,7 +181,7 @@ func (w Path) rank(x *routing.Index) int {
 	return 1
 }
 
-// noPath returns why there is no path.
+// noPath returns the reason why no path exists, for messages.
 func noPath(x *routing.Index, q Query, froms, tos []End) string {
 	f, t := froms[0], tos[0]
 	switch {
@@ -305,7 +306,7 @@ func (w *Path) exit(x *routing.Index, ports compile.Ports, e ofproto.Egress) Exi
 	return out
 }
 
-// Says describes the outcome of the path.
+// Says returns a description of the path's outcome.
 func (w *Path) Says() string { return w.outcome() + w.oversize() }
 
 func (w *Path) outcome() string {
@@ -346,7 +347,7 @@ func (w *Path) outcome() string {
 	return fmt.Sprintf("router %s drops it: a flow %s", w.Router.ID, last)
 }
 
-// on names the host that routes the packet.
+// on returns text that names the host that routes the packet.
 func (w *Path) on() string {
 	if w.Host == "" {
 		return ""

@@ -1,6 +1,6 @@
 // Package trace finds the path of a packet between two machines: the router, the flows with
-// their objects, and the outcome. It is pure: the result depends only on the intent and the
-// program of the router's bridge.
+// their objects, and the outcome. The package is pure: the result depends only on the intent
+// and the program of the router's bridge.
 package trace
 
 import (
@@ -16,7 +16,7 @@ import (
 // A Query selects the path of a packet.
 type Query struct {
 	From, To string // IDs or names of ports, or addresses
-	Router   string // to go through; "" means the router that joins the networks
+	Router   string // router on the path; "" means the router that joins the networks
 	Packet   Packet
 }
 
@@ -59,7 +59,7 @@ func HasPorts(proto uint8) bool { return proto == tcp || proto == udp || proto =
 // Bounds of [Packet.Size].
 const MinSize, MaxSize = 20, 65535
 
-// of returns p for an address family, because ICMP has another protocol number in IPv6.
+// of returns p for IPv4 or IPv6: ICMP has another protocol number in IPv6.
 func (p Packet) of(six bool) Packet {
 	if p.Proto == icmp && six {
 		p.Proto, p.Type = icmpv6, echoRequest6
@@ -134,7 +134,7 @@ type End struct {
 	Port    string     `json:"port,omitempty"`   // the port with the address
 	Router  string     `json:"router,omitempty"` // the router with the address
 	Address netip.Addr `json:"address"`
-	Network string     `json:"network,omitempty"` // absent if not on a known network
+	Network string     `json:"network,omitempty"` // absent if the address is not on a known network
 	mac     ofproto.MAC
 }
 
@@ -162,8 +162,8 @@ type AmbiguousError struct{ Detail string }
 
 func (e *AmbiguousError) Error() string { return e.Detail }
 
-// ends returns the possible meanings of a name: the addresses of a port, or all objects with
-// an address.
+// ends returns the possible meanings of a name. A port means each of its addresses. An address
+// means each object that has it.
 func ends(x *routing.Index, name string) ([]End, error) {
 	if p, ok := x.Port(name); ok {
 		out := addressesOf(&p)

@@ -44,8 +44,8 @@ ports:
   - {id: twin2, network: blue, mac: "02:00:00:00:01:12", addresses: [10.0.3.50]}
 `
 
-// The path of a packet and of its answer: source, destination, verdict, and the roles of
-// the flows that it hits.
+// TestPaths checks the path of a packet and of its answer: source, destination, verdict, and
+// the roles of the flows.
 func TestPaths(t *testing.T) {
 	m, _, err := topology.Parse("topology.yaml", []byte(two))
 	if err != nil {
@@ -165,8 +165,8 @@ func name(e trace.End) string {
 	return e.Port
 }
 
-// A packet that exceeds the MTU of its sender's network is routed, because the flows do not check
-// that, and the result says that no machine sends such a packet.
+// A packet that exceeds the MTU of its sender's network is routed, because the flows do not
+// check this MTU. The result has a note that no machine sends such a packet.
 func TestOversize(t *testing.T) {
 	m, _, err := topology.Parse("topology.yaml", []byte(two))
 	if err != nil {
@@ -187,7 +187,7 @@ func TestOversize(t *testing.T) {
 		{"vm1", "vm2", "", 9000, compile.CanAll, trace.Kernel, fmt.Sprintf(sender, "blue", 1500)},
 		{"vm2", "vm1", "", 1401, compile.CanAll, trace.Routed, fmt.Sprintf(sender, "green", 1400)},
 		{"vm2", "vm3", "", 1401, compile.CanAll, trace.Switched, fmt.Sprintf(sender, "green", 1400)},
-		{"vm1", "vm2", "", 1401, 0, trace.Kernel, ""}, // of a switch that cannot check lengths
+		{"vm1", "vm2", "", 1401, 0, trace.Kernel, ""}, // for a switch that cannot check lengths
 	} {
 		w, err := trace.Find(x, trace.Query{From: tt.from, To: tt.to, Router: tt.router, Packet: trace.Packet{Proto: 17, Size: tt.size, TTL: 64}})
 		if err != nil {
