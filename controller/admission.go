@@ -16,18 +16,17 @@ import (
 	"github.com/ofdvr/ofdvr/internal/peercred"
 )
 
-// errUser refuses a local connection whose user may not run a switch.
+// errUser refuses a connection from a local user who may not run a switch.
 var errUser = errors.New("the user of the peer is not allowed")
 
 // An origin holds the facts about a connection before its first message.
 type origin struct {
-	// checked means that no untrusted process can have made the connection, because the
-	// peer's user is allowed or the peer has a certificate.
+	// checked means that the peer is trusted: its user is allowed, or it has a certificate.
 	checked bool
-	// standby means that this daemon made the connection while standing by. It lasts until
-	// the bridge connects by itself.
+	// standby means that this daemon made the connection while standing by. Such a connection
+	// ends when the bridge connects by itself.
 	standby bool
-	member  *member // of the unidentified set, until the peer is identified; nil if this daemon made the connection
+	member  *member // entry in the unidentified set, until the peer is identified; nil if this daemon made the connection
 }
 
 // admit checks the user of a peer on this machine. Peers on other machines are admitted: TLS
@@ -55,10 +54,11 @@ func (c *Controller) admit(nc net.Conn) (origin, error) {
 }
 
 // overflowUser is the UID that the kernel reports for users outside our user namespace
-// (user_namespaces(7)). Two files or sockets with this owner may belong to different users.
+// (user_namespaces(7)). If two files or sockets have this owner, they may belong to different
+// users.
 const overflowUser = 65534
 
-// switchOwner returns the user that runs Open vSwitch, and the path that this user owns: the
+// switchOwner returns the user that runs Open vSwitch. This is the owner of path: the
 // database's socket or, while the socket does not exist, its directory. path is "" if only
 // root is allowed.
 func (c *Controller) switchOwner() (uid uint32, path string) {
@@ -79,7 +79,7 @@ func (c *Controller) switchOwner() (uid uint32, path string) {
 	return 0, ""
 }
 
-// userName returns a user's name, if it has one, and ID.
+// userName returns the ID of a user and, if known, the name.
 func userName(uid uint32) string {
 	id := strconv.FormatUint(uint64(uid), 10)
 	if u, err := user.LookupId(id); err == nil {
@@ -97,7 +97,7 @@ type unadmitted struct {
 // refusalMemory is the time for which the status names refused connections.
 const refusalMemory = time.Minute
 
-// recent returns why a connection was refused within refusalMemory, "" if none was.
+// recent returns the reason for the latest refusal, or "" if it was not within refusalMemory.
 func (u *unadmitted) recent() string {
 	if u == nil || time.Since(u.at) > refusalMemory {
 		return ""

@@ -103,8 +103,8 @@ func (s *session) announce(ctx context.Context) error {
 	}
 }
 
-// announceMoves queues announcements of changed MAC addresses, to be sent with the next
-// program of each router. While standing by it only records the addresses.
+// announceMoves queues announcements of changed MAC addresses. They are sent with the next
+// program of each router. While standing by, announceMoves only records the addresses.
 func (c *Controller) announceMoves(w *world) {
 	for id, as := range w.owners.Update(w.intent.Index) {
 		if st := w.routers[id]; st != nil && w.lead {
@@ -131,7 +131,7 @@ func (c *Controller) macsMoved(w *world, router string, as []compile.Announcemen
 	}
 	c.logAnnouncements(router, as)
 	switch n := len(st.wanted); {
-	case n > 0: // with the flows that are being installed
+	case n > 0: // send them with the flows that are being installed
 		st.wanted[n-1].announce = append(st.wanted[n-1].announce, as...)
 	case st.session != nil && st.applied.gen == st.gen:
 		st.session.announcements.add(as)

@@ -11,7 +11,8 @@ func (c *Controller) post(e event) {
 }
 
 // request sends an event to the world and returns the answer. The error is ctx's cause, or
-// errStopping if the world has ended; in both cases the event may still be handled.
+// errStopping if the world has ended. Even if an error is returned, the event may still be
+// handled.
 func request[T any](ctx context.Context, c *Controller, of func(answer chan<- T) event) (none T, err error) {
 	answer := make(chan T, 1)
 	select {

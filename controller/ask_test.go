@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A request returns the answer, or an error if its context is done or the world has ended:
-// before the request, or while it is handled.
+// A request returns the answer. If its context is done or the world has ended, before or
+// during the request, it returns an error.
 func TestAsk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newController(t)

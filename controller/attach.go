@@ -14,8 +14,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// recognizes reports whether the switch of s is the bridge of r: by the
-// datapath ID where the topology gives one, else by name.
+// recognizes reports whether the switch of s is the bridge of r. It compares the datapath IDs
+// or, if the topology gives none, the names.
 func recognizes(r *routing.Router, s *session) bool {
 	if r.Bridge.DatapathID != 0 && !r.Bridge.Managed {
 		return r.Bridge.DatapathID == s.dpid
@@ -23,7 +23,7 @@ func recognizes(r *routing.Router, s *session) bool {
 	return r.BridgeName() == s.bridge
 }
 
-// routerOf returns the router whose bridge is the switch of s, nil if no router has it.
+// routerOf returns the router with the bridge that is the switch of s, or nil.
 func (w *world) routerOf(s *session) *routerState {
 	for _, st := range w.states() {
 		if recognizes(st.router, s) {
@@ -113,11 +113,11 @@ func (c *Controller) reconciler(w *world, s *session, id string) *reconcile.Reco
 	})
 }
 
-// attached records that the router's bridge has connected or, with nil, disconnected. Nothing
-// is known about its flows from then on.
+// attached records that the router's bridge has connected or, if s is nil, disconnected. From
+// then on, the state of its flows is unknown.
 func (st *routerState) attached(s *session) {
 	st.session, st.since, st.report = s, time.Now(), reconcile.Report{}
-	for _, v := range slices.Backward(st.wanted) { // unconfirmed changes remain requested
+	for _, v := range slices.Backward(st.wanted) { // unconfirmed changes must still be installed
 		if !v.asked.IsZero() {
 			st.asked = v.asked
 		}
@@ -126,7 +126,7 @@ func (st *routerState) attached(s *session) {
 	st.wanted, st.applied = nil, version{}
 	st.changes.connected()
 	if s != nil {
-		st.jump = nil // another switch reported it
+		st.jump = nil // the jump was reported by another connection
 	}
 }
 
@@ -136,7 +136,7 @@ var foreignPolicies = map[routing.Foreign]reconcile.Foreign{
 	routing.ForeignIgnore: reconcile.IgnoreForeign,
 }
 
-// takeOver ends the standby.
+// takeOver makes all sessions lead, when this daemon stops standing by.
 func (w *world) takeOver() {
 	w.lead, w.unjudgedAll = true, true
 	for _, st := range w.routers {

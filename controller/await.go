@@ -12,7 +12,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Pending is a reason why a write is not applied yet; Router "" means all routers.
+// A Pending is a reason why a write is not applied yet. If Router is "", it concerns all
+// routers.
 type Pending struct {
 	Router string `json:"router,omitempty"`
 	Reason string `json:"reason"`
@@ -21,8 +22,8 @@ type Pending struct {
 // A waiter waits until a write is applied.
 type waiter struct {
 	revision uint64
-	layout   uint64   // revision, if networks or routers were written, else 0
-	routers  []string // that the write affects
+	layout   uint64   // revision of the write if it has networks or routers; else 0
+	routers  []string // IDs of the routers that the write affects
 	objects  []ledger.Outcome
 	done     chan struct{} // closed when the write is applied
 	refused  []Pending     // set before done is closed
@@ -60,7 +61,7 @@ waiters:
 	}
 }
 
-// awaited yields the routers that wt waits for; "" means all of them.
+// awaited yields the IDs of the routers that wt waits for, or "" for all routers.
 func (c *Controller) awaited(w *world, wt *waiter) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		if c.standsBy(w) {
@@ -102,7 +103,7 @@ func (c *Controller) pending(w *world, wt *waiter) (out []Pending) {
 	return out
 }
 
-// reason returns why wt waits for a router.
+// reason returns the reason why wt waits for a router.
 func (c *Controller) reason(w *world, wt *waiter, router string) string {
 	st, problems := w.state(router), w.lifecycle.Problems[router]
 	if u := w.lifecycle.NotMade[router]; u != "" && (st == nil || st.session == nil) {
@@ -149,7 +150,8 @@ func (w *world) refused(wt *waiter) (out []Pending) {
 	return out
 }
 
-// or joins a or, if that is empty, b. If both are empty it returns otherwise.
+// or joins the texts in a. If a is empty, it joins b, and if both are empty, it returns
+// otherwise.
 func or(a, b []string, otherwise string) string {
 	for _, s := range [][]string{a, b} {
 		if len(s) > 0 {

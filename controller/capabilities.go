@@ -17,8 +17,8 @@ import (
 )
 
 // probe tests the capabilities of the switch. It adds a group, a meter, and flows to a table
-// that no packet reaches. It notes which of them are refused, and deletes them again. If the
-// connection ends in between, the next session deletes them.
+// that no packet reaches. It records the ones that the switch refuses, and deletes all of
+// them. If the connection ends in between, the next session deletes them.
 func (s *session) probe(ctx context.Context) (compile.Capabilities, error) {
 	probes := compile.Probes()
 	var undo, try []ofproto.Mod
@@ -26,7 +26,7 @@ func (s *session) probe(ctx context.Context) (compile.Capabilities, error) {
 		undo, try = append(undo, p.Undo), append(try, p.Try)
 	}
 	slices.Reverse(undo)
-	refused, err := s.program(ctx, append(undo, try...)) // leftovers of an earlier probe must not make it fail
+	refused, err := s.program(ctx, append(undo, try...)) // first delete leftovers of an earlier probe, which could make this one fail
 	if err != nil {
 		return 0, fmt.Errorf("probe the capabilities of the switch: %w", err)
 	}
@@ -88,8 +88,9 @@ func (c *Controller) switchProbed(w *world, s *session, can compile.Capabilities
 	}
 }
 
-// A probedSwitch hides passing flows from the reconciler: learned flows, and probes, because another
-// connection of ours may be adding them at the moment. It also records the times of changes.
+// A probedSwitch hides temporary flows from the reconciler: learned flows and probes. Another
+// connection of ours may be adding probes at the same time. It also records the times of
+// changes.
 type probedSwitch struct {
 	reconcile.Connected
 	changes *counters.Changes
@@ -116,7 +117,7 @@ func (p probedSwitch) Read(ctx context.Context, k reconcile.Known) (reconcile.Ho
 	return held, beyond, err
 }
 
-// withoutPassing returns the updates that are not about passing flows. Usually these are all.
+// withoutPassing returns the updates that are not about temporary flows.
 func withoutPassing(updates []ofproto.FlowUpdate) []ofproto.FlowUpdate {
 	passing := func(u ofproto.FlowUpdate) bool { return compile.IsPassing(u.Flow.Cookie) }
 	if !slices.ContainsFunc(updates, passing) {

@@ -13,13 +13,13 @@ import (
 // A Condition describes whether the switches hold the flows of an object. A time is zero
 // if it is not known, or if no router uses the object.
 type Condition struct {
-	Revision   uint64    // of the intent that it describes
+	Revision   uint64    // revision of the intent that it describes
 	Programmed bool      // the switches have confirmed the object
-	Since      time.Time // of the last change of Programmed
-	Pending    []Pending // why it is not programmed
+	Since      time.Time // time of the last change of Programmed
+	Pending    []Pending // reasons why the object is not programmed
 
 	Degraded      []string  // changes that the switches refuse, with their reasons
-	DegradedSince time.Time // of the last change between some and none of these
+	DegradedSince time.Time // time at which Degraded last became empty or non-empty
 }
 
 // Conditions returns the conditions of objects.
@@ -62,9 +62,9 @@ func (c *Controller) condition(w *world, o ledger.Object) (cond Condition) {
 			add(l.Router.ID)
 		}
 	}
-	var yes, no time.Time // the latest change to programmed, and the first to the opposite
+	var yes, no time.Time // the latest change to programmed, and the first change to not programmed
 	for _, st := range routers {
-		if isPort && st.serves(&port) { // whatever other changes are pending
+		if isPort && st.serves(&port) { // then other pending changes do not matter
 			yes = latest(yes, st.changes.servedSince(&port))
 			continue
 		}
@@ -109,7 +109,7 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// everything returns a waiter for all parts of a router.
+// everything returns a waiter for a router's bridge, ports, namespace and flows.
 func (w *world) everything(st *routerState) *waiter {
 	all := &waiter{layout: w.intent.Layout, routers: []string{st.router.ID}}
 	if n := len(st.wanted); n > 0 {
@@ -118,13 +118,13 @@ func (w *world) everything(st *routerState) *waiter {
 	return all
 }
 
-// serves reports whether the router's switch has confirmed the current p.
+// serves reports whether the router's switch has confirmed the current version of p.
 func (st *routerState) serves(p *routing.Port) bool {
 	return st.session != nil && st.applied.gen != 0 && st.applied.program.Serves(*p)
 }
 
-// notServedSince returns the time since which the router's switch does not hold the
-// current p: the time of the unconfirmed write, or of the end of the connection.
+// notServedSince returns the time since which the router's switch does not hold the current
+// version of p. This is the time of the unconfirmed write, or of the end of the connection.
 func (st *routerState) notServedSince(p *routing.Port) time.Time {
 	if st.session == nil || st.applied.gen == 0 {
 		return st.since
@@ -152,17 +152,16 @@ func (c *change) set(now bool, at time.Time) {
 	}
 }
 
-// changes are the times of the last changes of the conditions of a router and of the
-// ports on its networks. They take memory for the ports that changed since the switch
-// connected.
+// changes has the times of the last changes of conditions, for a router and the ports on its
+// networks. It takes memory only for the ports that changed since the switch connected.
 type changes struct {
 	programmed, degraded change
-	first                time.Time            // confirmation of the first program since the switch connected
-	ports                map[string]time.Time // confirmation of the ports that changed later
+	first                time.Time            // time of confirmation of the first program since the switch connected
+	ports                map[string]time.Time // times of confirmation of the ports that changed later
 	refused              map[string]change    // ports with a flow that the switch refuses or has refused
 }
 
-// servedSince returns the time at which the switch confirmed the current p.
+// servedSince returns the time at which the switch confirmed the current version of p.
 func (c *changes) servedSince(p *routing.Port) time.Time {
 	if at, ok := c.ports[p.ID]; ok {
 		return at
@@ -170,10 +169,10 @@ func (c *changes) servedSince(p *routing.Port) time.Time {
 	return c.first
 }
 
-// connected forgets the confirmations of another connection.
+// connected forgets the confirmations of the previous connection.
 func (c *changes) connected() { c.first, c.ports = time.Time{}, nil }
 
-// confirmed notes that the switch holds next instead of last.
+// confirmed records that the switch holds next instead of last.
 func (c *changes) confirmed(last, next version, at time.Time) {
 	if last.gen == 0 || c.first.IsZero() {
 		c.first = at
@@ -191,7 +190,7 @@ func (c *changes) confirmed(last, next version, at time.Time) {
 	}
 }
 
-// reported notes the objects that the switch refuses.
+// reported records the objects that the switch refuses.
 func (c *changes) reported(st *routerState, at time.Time) {
 	c.degraded.set(len(st.report.Refused) > 0, at)
 	if len(st.report.Refused) == 0 && c.refused == nil {

@@ -143,7 +143,7 @@ type Controller struct {
 	limits       limits
 	unadmitted   atomic.Pointer[unadmitted]
 	unidentified unidentified
-	budget       *ofconn.Budget // memory for reports of switches beyond the intent
+	budget       *ofconn.Budget // memory for reports of flows and ports that are not in the intent
 	underlay     underlay
 }
 

@@ -30,7 +30,8 @@ func (c *Controller) Glance(ctx context.Context) (counters.Snapshot, error) {
 	return c.counters.Glance(ctx, sources), nil
 }
 
-// counted returns the routers whose counters are read.
+// counted returns all routers as sources of counters. A router without a connected switch has
+// no Reader.
 func counted(w *world) (all []counters.Source) {
 	for _, st := range w.sorted() {
 		src := counters.Source{Router: st.router}
@@ -88,8 +89,8 @@ func (w *world) countersRefused(router string, j *counters.Jump) {
 	}
 }
 
-// jumpedRecently describes counters of a router that were not added within refusalMemory, or
-// returns "" if all were added.
+// jumpedRecently describes counters of a router that were not added within the last
+// refusalMemory. It returns "" if all were added.
 func (st *routerState) jumpedRecently() string {
 	if st.jump == nil || time.Since(st.jumpedAt) > refusalMemory {
 		return ""

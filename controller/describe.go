@@ -8,7 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// describer returns a function that names the object of a flow of p, or the group or meter.
+// describer returns a function that describes a flow, group or meter of p by its object.
 func describer(p compile.Program) func(ofproto.Mod) string {
 	return func(m ofproto.Mod) string {
 		switch m := m.(type) {

@@ -15,7 +15,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// An endpoint is where OpenFlow connections are made, in the syntax of ovs-vsctl
+// An endpoint is an address for OpenFlow connections, in the syntax of ovs-vsctl
 // set-controller. The controller listens on tcp:ADDRESS:PORT, ssl:ADDRESS:PORT and punix:PATH,
 // and connects to unix:PATH, such as a bridge's management socket
 // /run/openvswitch/BRIDGE.mgmt.
@@ -49,9 +49,9 @@ func parseEndpoint(s string) (endpoint, error) {
 
 func (e endpoint) String() string { return e.kind + ":" + e.addr }
 
-// target returns the controller target by which every bridge on this host can reach e, "" for
-// Unix sockets: a unix:PATH belongs to one bridge, and ovs-vswitchd lets a bridge connect to
-// no other socket than /var/run/openvswitch/BRIDGE.controller.
+// target returns the controller target by which every bridge on this host can reach e. It
+// returns "" for Unix sockets: a unix:PATH belongs to one bridge, and the only socket to which
+// ovs-vswitchd lets a bridge connect is /var/run/openvswitch/BRIDGE.controller.
 func (e endpoint) target() string {
 	if e.kind == "unix" || e.kind == "punix" {
 		return ""
@@ -88,8 +88,8 @@ func (e endpoint) listen(ctx context.Context) (ln net.Listener, err error) {
 // redial is the pause between two connections to a bridge's management socket.
 const redial = time.Second
 
-// dial runs sessions with the bridge whose management socket is e, one after the other, until
-// redialing is done.
+// dial runs sessions with a bridge, one after the other, until redialing is done. e is the
+// bridge's management socket.
 func (c *Controller) dial(ctx, redialing context.Context, e endpoint, standby bool) error {
 	var d net.Dialer
 	for redialing.Err() == nil {
@@ -131,7 +131,7 @@ func (c *Controller) accept(ctx context.Context, e endpoint, ln net.Listener) er
 			sessions.Go(func() { c.serveAdmitted(ctx, nc, m, false) })
 		case errors.Is(err, net.ErrClosed):
 			return context.Cause(ctx)
-		default: // such as too many open files: it may pass
+		default: // a temporary error, such as too many open files
 			c.limits.reached("accept", e.String()+": "+err.Error(), 1, time.Now())
 			if n, ok := c.refusals.sample("accept"); ok {
 				c.log.Error("could not accept a connection, will retry", zap.Stringer("openflow", e), zap.Error(err), zap.Int("before", n))

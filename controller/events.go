@@ -13,8 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// An event is one of the types below; [Controller.handle] handles it. Those with a channel are
-// requests, see [request]; the channel has capacity 1.
+// An event is one of the types below. [Controller.handle] handles it. An event with a channel
+// is a request, see [request]; the channel has capacity 1.
 type event any
 
 type (
@@ -60,7 +60,7 @@ type (
 	// configRead: the configuration of a session's switch has been read.
 	configRead struct {
 		session *session
-		blocked []string // why packets are blocked
+		blocked []string // the settings that block packets
 	}
 	// switchReported: a reconciler reports the state of its switch.
 	switchReported struct {
@@ -91,12 +91,12 @@ type (
 
 	// waitBegun: a client waits until a write is applied.
 	waitBegun struct{ waiter *waiter }
-	// waitEnded: a wait has ended early; the answer is what is still pending.
+	// waitEnded: a wait has ended early. The answer lists the changes that are still pending.
 	waitEnded struct {
 		waiter *waiter
 		answer chan<- []Pending
 	}
-	// logRequested: log the OpenFlow messages of a router, or with "" of none.
+	// logRequested: log the OpenFlow messages of a router. "" stops the log.
 	logRequested struct {
 		router string
 		answer chan<- error

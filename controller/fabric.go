@@ -18,10 +18,10 @@ import (
 )
 
 // The fabric bridge connects the host to other hosts. In the world it is a router without
-// interfaces, whose ID is the name of the bridge.
+// interfaces. The name of the bridge is the ID of this router.
 
-// setFabric adds or removes the fabric bridge, as the intent requires. It returns the session of a
-// removed one, or nil.
+// setFabric adds or removes the fabric bridge, as the intent requires. If it removes the
+// bridge, it returns its session, which may be nil.
 func (c *Controller) setFabric(w *world) (left *session) {
 	spans := routing.Spans(w.intent.Index, c.cfg.Host)
 	switch {
@@ -54,7 +54,7 @@ func (c *Controller) setFabric(w *world) (left *session) {
 	return left
 }
 
-// portsOf returns the names, sorted, of the ports that the bridge of st needs.
+// portsOf returns the sorted names of the ports that the bridge of st needs.
 func (w *world) portsOf(st *routerState) (names []string) {
 	if st == w.fabric {
 		for n := range w.intent.Index.Networks("") {
@@ -93,7 +93,7 @@ func (w *world) place(last, next *ledger.Intent) {
 	}
 }
 
-// placedAfter returns what placed is when the intent has changed from x to y.
+// placedAfter returns the new value of placed after the intent has changed from x to y.
 func (w *world) placedAfter(x, y *routing.Index) *routing.Index {
 	if w.hosts == nil {
 		return y
@@ -122,7 +122,7 @@ func (w *world) placedAfter(x, y *routing.Index) *routing.Index {
 	return w.placed.With(change)
 }
 
-// where returns p on the host where its machine is.
+// where returns p with Host set to the host where its machine is.
 func (w *world) where(p routing.Port) routing.Port {
 	if w.hosts == nil {
 		return p
@@ -132,7 +132,7 @@ func (w *world) where(p routing.Port) routing.Port {
 	case n.VNI != 0:
 		p.Host = w.hosts.Place(p.ID, p.Host)
 	case by == routing.NotCarried || w.plugged == nil:
-	default: // it matters only whether it is here
+	default: // flows depend only on whether the machine is on this host
 		if _, here := slices.BinarySearch(w.plugged, p.ID); here {
 			p.Host = w.host
 		} else if p.Host == w.host {
@@ -156,7 +156,8 @@ func (w *world) moveTagged() {
 	}
 }
 
-// unplaced reports whether it is not known yet which machines are here, but flows depend on that.
+// unplaced reports whether flows depend on which machines are on this host, but that is not
+// known yet.
 func (c *Controller) unplaced(w *world) bool {
 	return c.lifecycle != nil && w.plugged == nil && routing.Uplinks(w.intent.Index, w.host)
 }
@@ -169,7 +170,7 @@ func (w *world) replace(x *routing.Index) {
 	}
 }
 
-// move updates placed for ports whose place may differ.
+// move updates placed for ports that may be in another place now.
 func (w *world) move(ports []string) {
 	var change routing.Change
 	for _, id := range ports {
@@ -195,7 +196,7 @@ func samePlace(x *routing.Index, p *routing.Port) bool {
 	return ok && old.Host == p.Host
 }
 
-// machinesPlugged sets which machines are plugged into the integration bridge.
+// machinesPlugged sets the ports with machines that are plugged into the integration bridge.
 func (c *Controller) machinesPlugged(w *world, ports []string) {
 	first := w.plugged == nil
 	w.plugged = ports
@@ -220,7 +221,7 @@ func (c *Controller) tickHosts(w *world) {
 	w.sendMessages(send)
 }
 
-// sendMessages queues messages to other hosts. Those for which there is no room are lost.
+// sendMessages queues messages to other hosts. If the queue is full, it drops them.
 func (w *world) sendMessages(messages []hosts.Frame) {
 	if w.fabric == nil || w.fabric.session == nil || !w.lead {
 		return
@@ -291,13 +292,14 @@ func (c *Controller) sendMessages(ctx context.Context, s *session) error {
 	}
 }
 
-// spans reports whether p is on another host, or may be.
+// spans reports whether p can be on another host.
 func (w *world) spans(p *routing.Port) bool {
 	n, _ := w.intent.Index.Network(p.Network)
 	return n.VNI != 0 && p.Host != ""
 }
 
-// betweenHosts notes that a packet which its network switches goes from one host to another.
+// betweenHosts adds a remark to the path of a switched packet if the packet goes from one host
+// to another.
 func (c *Controller) betweenHosts(ctx context.Context, t *TracedPath) error {
 	type hosts struct{ from, to string }
 	at, err := ask(ctx, c, func(w *world) (at hosts) {

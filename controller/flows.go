@@ -12,11 +12,11 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A Flow is a flow that a router's bridge holds.
+// A Flow is an installed flow of a router's bridge.
 type Flow struct {
 	ofproto.FlowStats
 	Text string // in the syntax of ovs-ofctl --names, without counters and cookie
-	// Object is the object of the flow, nil if the flow is not ours.
+	// Object is the object that the flow is for; nil if the flow is not ours.
 	Object *routing.Object
 	Does   string // the flow's purpose
 }
@@ -24,8 +24,7 @@ type Flow struct {
 // ErrNotConnected means that a router's bridge is not connected.
 var ErrNotConnected = fmt.Errorf("the bridge is not connected")
 
-// manyFlows is the maximum number of flows beyond the desired ones that are read from a
-// switch.
+// manyFlows is the maximum number of undesired flows that are read from a switch.
 const manyFlows = 50_000
 
 // Flows reads the flows of a router's bridge and returns them in the switch's order. The error

@@ -13,12 +13,12 @@ import (
 type HostStatus struct {
 	ID      string    `json:"id"`
 	Self    bool      `json:"self,omitempty"`           // this host
-	Tunnel  string    `json:"tunnel,omitempty"`         // type and address; absent: it has none
-	Heard   time.Time `json:"heard,omitzero"`           // the last message; absent: none, or this host
+	Tunnel  string    `json:"tunnel,omitempty"`         // type and address; absent if the host has no tunnels
+	Heard   time.Time `json:"heard,omitzero"`           // time of the last message; absent before the first, and for this host
 	Alive   bool      `json:"alive"`                    // messages pass
-	Version string    `json:"version,omitempty"`        // of its ofdvr; absent: not known
-	Differs bool      `json:"intent_differs,omitempty"` // its intent is another one
-	Ports   int       `json:"machines"`                 // machines that are plugged in there
+	Version string    `json:"version,omitempty"`        // version of its ofdvr; absent if not known
+	Differs bool      `json:"intent_differs,omitempty"` // its intent differs from ours
+	Ports   int       `json:"machines"`                 // number of machines that are plugged in there
 }
 
 // hostStatus returns the status of all hosts.
@@ -77,11 +77,11 @@ func (c *Controller) hostProblems(w *world) (out []string) {
 	return out
 }
 
-// maxConflictProblems is the maximum number of machines on several hosts with a problem of their
-// own.
+// maxConflictProblems limits the problems about machines that are on several hosts. Up to this
+// number, each machine has its own problem.
 const maxConflictProblems = 20
 
-// alone returns why a host of an intent with hosts has no tunnels.
+// alone returns a problem if the intent has hosts, but not this host.
 func (c *Controller) alone(x *routing.Index) []string {
 	some := false
 	for range x.Hosts("") {

@@ -14,8 +14,8 @@ import (
 // limitMemory is the time for which the status reports a limit after it was last reached.
 const limitMemory = 5 * time.Minute
 
-// A LimitStatus reports that a limit was reached recently, so that something was refused,
-// ended or left out. It is not a problem of the routers.
+// A LimitStatus reports that a limit was reached recently: a request or connection was refused
+// or ended, or a part was left out. It is not a problem of the routers.
 type LimitStatus struct {
 	Limit  string    `json:"limit"` // metric and reason
 	Says   string    `json:"says"`
@@ -80,7 +80,7 @@ func (c *Controller) HTTPLimited(reason, address string) {
 	c.limits.reached("http_limited "+reason, "a client of "+address, 1, time.Now())
 }
 
-// memoryShort records that the reports of a bridge exceed its memory.
+// memoryShort records that a bridge reports more than fits into its share of memory.
 func (c *Controller) memoryShort(bridge string) {
 	c.limits.reached("switch_memory", fmt.Sprintf("bridge %q", bridge), 1, time.Now())
 	if n, ok := c.refusals.sample("memory " + bridge); ok {

@@ -93,8 +93,8 @@ func TestLimitsAreReported(t *testing.T) {
 	}
 }
 
-// A limit is reported until limitMemory after it was last reached. The next time starts a new
-// period.
+// The status reports a limit until limitMemory after it was last reached. If the limit is
+// reached later, a new period starts.
 func TestLimitsExpire(t *testing.T) {
 	var l limits
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)

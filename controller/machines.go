@@ -64,14 +64,14 @@ func (c *Controller) bridgeConnected(ctx context.Context) bool {
 }
 
 const (
-	// A scrape waits no longer for ovs-vswitchd's answer about machines. Then it uses the
-	// previous answer, if that is recent enough.
+	// machinesPatience is the time that a scrape waits for ovs-vswitchd's answer about
+	// machines. After that, it uses the previous answer if that is recent enough.
 	machinesPatience = 100 * time.Millisecond
 	machinesAge      = time.Minute
 )
 
-// CountMachines returns the number of ports in each state. If ovs-vswitchd does not answer soon,
-// and has not in the last minute, all are unknown.
+// CountMachines returns the number of ports in each state. If ovs-vswitchd does not answer
+// soon, and has not answered in the last minute, the state of all ports is unknown.
 func (c *Controller) CountMachines(ctx context.Context) (machines.Counts, error) {
 	x, err := ask(ctx, c, (*world).index)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// LogMessages logs every OpenFlow message between this daemon and a router's bridge at debug
-// level, in the syntax of ovs-ofctl; "" stops logging. The error wraps [ledger.ErrNotFound] if
-// the router does not exist.
+// LogMessages starts to log every OpenFlow message between this daemon and a router's bridge,
+// at debug level, in the syntax of ovs-ofctl. If router is "", it stops logging. The error
+// wraps [ledger.ErrNotFound] if the router does not exist.
 func (c *Controller) LogMessages(ctx context.Context, router string) error {
 	unknown, err := request(ctx, c, func(answer chan<- error) event { return logRequested{router, answer} })
 	return cmp.Or(err, unknown)
@@ -34,7 +34,7 @@ func (c *Controller) logMessages(w *world, router string) error {
 	return nil
 }
 
-// LoggedMessages returns the router whose messages are logged, "" if none is.
+// LoggedMessages returns the ID of the router with logged messages, or "".
 func (c *Controller) LoggedMessages(ctx context.Context) (router string, err error) {
 	return ask(ctx, c, func(w *world) string { return w.logged })
 }

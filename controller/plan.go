@@ -24,18 +24,17 @@ type Plan struct {
 // A RouterPlan lists the changes on a router's bridge.
 type RouterPlan struct {
 	Router, Bridge string
-	// Connected means that the bridge is connected. If it is false, the bridge's flows and
-	// port numbers are not known, and Delta lists all flows.
+	// Connected means that the bridge is connected. Otherwise its flows and port numbers are
+	// not known, and Delta lists all desired flows.
 	Connected bool
 	Delta     ofproto.Delta // may be empty, if only groups or meters would change
-	// Names are the names of the ports in Delta. Numbers of ports that the bridge does not
-	// have yet are assumed.
+	// Names has the names of the ports in Delta. If the bridge does not have a port yet, its
+	// number is assumed.
 	Names map[ofproto.PortNo]string
 }
 
-// Plan returns the changes on this host if the intent changes from the parameter before to
-// the parameter after. The parameter touched has the IDs of the routers that the change
-// affects.
+// Plan returns the changes on this host if the intent changes from before to after. touched
+// has the IDs of the routers that the change affects.
 func (c *Controller) Plan(ctx context.Context, before, after *ledger.Intent, touched []string) (Plan, error) {
 	var p Plan
 	type holds struct {
@@ -59,14 +58,14 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.Intent, tou
 	for _, id := range touched {
 		r := after.Index.Router(id)
 		if r == nil {
-			continue // its bridge is removed, or no longer ours
+			continue // its bridge is removed, or is no longer ours
 		}
 		now, connected := switches[id]
 		given, has := now.facts, now.program
 		if !connected {
 			given.Can = compile.CanAll
 		}
-		ports := Assume(r, given) // names future ports too
+		ports := Assume(r, given) // includes ports that the bridge does not have yet
 		next := compile.Recompile(has, placed, r, ports)
 		rp := RouterPlan{Router: id, Bridge: r.BridgeName(), Connected: connected, Names: make(map[ofproto.PortNo]string),
 			Delta: ofproto.Diff(has.Flows, next.Flows)}
@@ -92,8 +91,8 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.Intent, tou
 	return p, nil
 }
 
-// Assume returns given with numbers for all ports of r. Ports without a number get the free
-// numbers from 1 on, in the order of the interfaces.
+// Assume adds numbers for all ports of r to given. Ports without a number get the free numbers
+// from 1 on, in the order of the interfaces.
 func Assume(r *routing.Router, given compile.Facts) compile.Facts {
 	facts, used, next := compile.Facts{Ports: make(compile.Ports), Can: given.Can, Kernel: given.Kernel, Host: given.Host}, make(map[ofproto.PortNo]bool), ofproto.PortNo(1)
 	for _, no := range given.Ports {

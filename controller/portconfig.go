@@ -20,7 +20,7 @@ const (
 	fragMask   = 3 // OFPC_FRAG_MASK
 
 	blocksPatch = ofproto.PortConfigDown | ofproto.PortConfigNoReceive | ofproto.PortConfigNoForward
-	blocksTap   = ofproto.PortConfigNoReceive | ofproto.PortConfigNoForward // without Down, which the namespace sets
+	blocksTap   = ofproto.PortConfigNoReceive | ofproto.PortConfigNoForward // does not include Down, which the namespace sets
 )
 
 var fragmentHandling = [...]string{"normal", "drop", "reassemble", "nx-match"} // in the syntax of ovs-ofctl set-frags
@@ -77,7 +77,7 @@ func (c *Controller) configure(ctx context.Context, s *session) error {
 	return nil
 }
 
-// configRead records which settings of a session's switch block packets.
+// configRead records the settings of a session's switch that block packets.
 func (w *world) configRead(s *session, blocked []string) {
 	if !slices.Equal(s.blocked, blocked) {
 		s.blocked, w.moved = blocked, true
@@ -85,7 +85,7 @@ func (w *world) configRead(s *session, blocked []string) {
 }
 
 // misconfigured returns the settings that block packets of r, and the configuration of the
-// switch. A switch that refuses the request counts as correct.
+// switch. If the switch refuses the request, misconfigured returns no setting.
 func (s *session) misconfigured(ctx context.Context, r *routing.Router) ([]misconfiguration, ofproto.SwitchConfig, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, configTimeout, fmt.Errorf("the switch did not report its configuration in %v", configTimeout))
 	defer cancel()
@@ -136,7 +136,8 @@ func undoPort(bridge, port string, bits ofproto.PortConfig) string {
 	return out
 }
 
-// correct changes the settings in found. Those that the switch refuses stay as they are.
+// correct corrects the settings in found. If the switch refuses a correction, the setting
+// stays as it is.
 func (s *session) correct(ctx context.Context, found []misconfiguration, config ofproto.SwitchConfig) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, configTimeout, fmt.Errorf("the switch did not change its configuration in %v", configTimeout))
 	defer cancel()

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// peerBudget is the memory for the reports of all switches beyond the intent, in bytes.
+	// peerBudget is the memory, in bytes, for reports of all switches about flows and ports
+	// that are not in the intent.
 	peerBudget = 32 << 20
 	// portBytes is the memory that one port takes.
 	portBytes = 256
@@ -20,16 +21,17 @@ const (
 	ownPorts = 64
 )
 
-// A portTable holds the ports of a switch: the ports that its router uses, and other ports as
-// long as the shared budget has memory. Its methods are safe for concurrent use.
+// A portTable holds the ports of a switch. It always holds the ports that the router uses. It
+// holds other ports only while the shared budget has memory. Its methods are safe for
+// concurrent use.
 type portTable struct {
 	mu      sync.Mutex
-	byNo    map[ofproto.PortNo]ofproto.Port       // nil if no description was requested yet
-	early   map[ofproto.PortNo]ofproto.PortStatus // the latest updates received during a description; nil if none is under way
-	names   []string                              // of the ports that the bridge needs, sorted
+	byNo    map[ofproto.PortNo]ofproto.Port       // nil before the first request of a description
+	early   map[ofproto.PortNo]ofproto.PortStatus // the latest updates received during a description; nil at other times
+	names   []string                              // sorted names of the ports that the bridge needs
 	partial bool                                  // some ports did not fit into byNo
 	changed chan struct{}                         // capacity 1: byNo has changed since the last numbers
-	wants   chan struct{}                         // capacity 1: the router uses other ports, which may be among those that did not fit
+	wants   chan struct{}                         // capacity 1: the router uses other ports than before, and some of these may not be in byNo
 
 	share *ofconn.Share // nil means no limit
 	taken int           // ports in byNo that are charged to share
@@ -39,7 +41,7 @@ func newPortTable() portTable {
 	return portTable{changed: make(chan struct{}, 1), wants: make(chan struct{}, 1)}
 }
 
-// use sets the names, sorted, of the ports that the bridge needs.
+// use sets the sorted names of the ports that the bridge needs.
 func (t *portTable) use(names []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -59,8 +61,8 @@ func wake(c chan<- struct{}) {
 	}
 }
 
-// expect prepares for a description, which the caller requests next. Updates are recorded
-// until the call of described.
+// expect prepares for a description of all ports. The caller requests it after this call.
+// Updates are recorded until the call of described.
 func (t *portTable) expect() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,8 +81,8 @@ func (t *portTable) describe(ports []ofproto.Port) {
 	}
 }
 
-// described ends a description. The updates received meanwhile are applied again, because the
-// description may be older than they are.
+// described ends a description. It applies the updates received in the meantime again, because
+// parts of the description may be older.
 func (t *portTable) described() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -123,7 +125,7 @@ func (t *portTable) apply(s ofproto.PortStatus) {
 func (t *portTable) set(p ofproto.Port) {
 	own := ownPorts
 	if _, used := slices.BinarySearch(t.names, p.Name); used {
-		own += 2 * len(t.names) // a port whose number has changed may be in the table twice for a moment
+		own += 2 * len(t.names) // while a port's number changes, the port may be in the table twice
 	}
 	if _, there := t.byNo[p.No]; !there && len(t.byNo)-t.taken >= own {
 		if !t.share.Take(portBytes) {

@@ -14,7 +14,7 @@ import (
 // probePatience is how long a probe of another host waits for the answer.
 const probePatience = time.Second
 
-// A probe is a packet to another host that is to be answered.
+// A probe is a packet that asks another host for an answer.
 type probe struct {
 	host  string
 	large bool
@@ -55,7 +55,7 @@ func (w *world) largestMTU() (n int) {
 
 // A probing waits for the answers to probes of all other hosts.
 type probing struct {
-	probes map[uint64]probe // that are not answered, by number
+	probes map[uint64]probe // unanswered probes, by number
 	found  map[string]doctor.Probes
 	answer chan<- map[string]doctor.Probes
 	ends   time.Time
@@ -112,7 +112,8 @@ func (w *world) probeAnswered(n uint64) {
 	w.endProbes()
 }
 
-// endProbes answers those whose probes are answered, or have waited for long enough.
+// endProbes sends the results of every probing that has all answers or has waited for long
+// enough.
 func (w *world) endProbes() {
 	w.probing = slices.DeleteFunc(w.probing, func(p *probing) bool {
 		done := len(p.probes) == 0 || time.Now().After(p.ends)

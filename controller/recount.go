@@ -8,10 +8,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// recount gives flows that hand packets to the kernel that are larger than the next MTU the
-// counters of their meters. After check_pkt_larger, Open vSwitch adds each packet to the flows' own
-// counters, whatever its size. Without a meter the true number is not known, and the counters are
-// 0.
+// recount corrects the counters of flows for packets that are larger than the next MTU. After
+// check_pkt_larger, Open vSwitch adds every packet to the counters of such a flow, whatever
+// its size. So recount replaces these counters by those of the flow's meter. If the flow has
+// no meter, the true number is not known, and the counters are set to 0.
 func recount(ctx context.Context, s *session, p compile.Program, stats []ofproto.FlowStats) error {
 	meters := make(map[ofproto.MeterID]ofproto.MeterStats)
 	var large []*ofproto.FlowStats
@@ -32,7 +32,7 @@ func recount(ctx context.Context, s *session, p compile.Program, stats []ofproto
 		}
 		return ok
 	})
-	if err != nil && len(p.Meters) > 0 { // else it may have none
+	if err != nil && len(p.Meters) > 0 { // without meters, the switch may lack them completely
 		return fmt.Errorf("read the meters of bridge %s: %w", s.bridge, err)
 	}
 	for _, f := range large {

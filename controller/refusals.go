@@ -13,11 +13,11 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// Causes for which connections are ended.
+// Causes of the end of a connection.
 var (
-	// errStopping is wrapped by causes that are not the switch's fault.
+	// Causes that are not the switch's fault wrap errStopping.
 	errStopping = errors.New("session ended by the controller")
-	// errUnknownBridge ends a session whose bridge belongs to no router.
+	// errUnknownBridge ends a session with a bridge that belongs to no router.
 	errUnknownBridge = errors.New("no router has this bridge")
 	// errHandshake ends a session with a peer that does not complete the handshake.
 	errHandshake = errors.New("OpenFlow handshake timed out")
@@ -25,8 +25,8 @@ var (
 	errTooMany = errors.New("too many unidentified connections")
 )
 
-// refusalReasons are the causes that are the switch's fault, with their metric labels. A text
-// has the effect and, after "; ", the remedy.
+// refusalReasons has the causes that are the switch's fault, with their metric labels. Each
+// text has the effect and, after "; ", the remedy.
 var refusalReasons = []struct {
 	cause  error
 	reason string
@@ -49,7 +49,8 @@ var refusalReasons = []struct {
 // closedText is the text for all other causes.
 const closedText = "lost connection to switch, its flows stay"
 
-// reasonOf returns the metric label for why a connection has ended, and its text.
+// reasonOf returns the metric label for the cause of a connection's end, and the text of that
+// cause.
 func reasonOf(err error) (reason, text string) {
 	for _, r := range refusalReasons {
 		if errors.Is(err, r.cause) {
@@ -59,14 +60,14 @@ func reasonOf(err error) (reason, text string) {
 	return "closed", closedText
 }
 
-// refuse counts and, with limited frequency, logs that a connection was refused or has ended.
-// bridge is "" if the peer was not identified.
+// refuse counts that a connection was refused or has ended. It also logs this, with limited
+// frequency. bridge is "" if the peer was not identified.
 func (c *Controller) refuse(peer net.Addr, bridge string, err error) {
 	reason, text := reasonOf(err)
 	c.rec.Disconnected(reason)
 	who := bridge
 	if who == "" {
-		who, _, _ = net.SplitHostPort(peer.String()) // or "", of a Unix socket
+		who, _, _ = net.SplitHostPort(peer.String()) // "" for a Unix socket
 	}
 	if reason != "closed" {
 		by := "peer " + describeAddr(peer)
@@ -93,7 +94,7 @@ func (c *Controller) refuse(peer net.Addr, bridge string, err error) {
 	c.log.Warn(text, fields...)
 }
 
-// A sampler lets one event of each kind through per sampleInterval, and counts the others.
+// A sampler lets one event of each kind pass in a sampleInterval, and counts the others.
 type sampler struct {
 	mu     sync.Mutex
 	events map[string]*sampled
@@ -101,7 +102,7 @@ type sampler struct {
 
 type sampled struct {
 	through rate.Sometimes
-	count   int // since the last one that was let through
+	count   int // events of the kind since the last one that passed
 }
 
 const (
@@ -109,8 +110,8 @@ const (
 	maxSampled     = 1000 // kinds to remember
 )
 
-// sample reports whether to log an event of this kind now, and how many were suppressed since
-// the last one.
+// sample reports whether to log an event of this kind now. It also returns the number of
+// events of this kind that were not logged since the last logged one.
 func (s *sampler) sample(kind string) (before int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

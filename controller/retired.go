@@ -17,11 +17,11 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// An external bridge outlives its router. Our flows are deleted from the bridge of a removed
-// router, so that it stops forwarding: at once if the bridge is connected, otherwise when it
-// connects. A file records which external bridges may have flows of ours, because the intent
-// may change while no daemon runs. The file is on a file system that a restart of the machine
-// clears. The restart also clears the flows.
+// An external bridge outlives its router. When a router is removed, our flows are deleted from
+// its bridge, so that it stops forwarding. If the bridge is not connected, this happens when
+// it connects. The intent may also change while no daemon runs. Therefore a file records the
+// external bridges that may have flows of ours. A restart of the machine clears the flows, and
+// also the file, which is on a temporary file system.
 
 // An externalBridge is a bridge that ofdvr programs but does not own.
 type externalBridge struct {
@@ -34,7 +34,7 @@ func externalBridgeOf(r *routing.Router) externalBridge {
 	return externalBridge{r.ID, r.BridgeName(), r.Bridge.DatapathID}
 }
 
-// is reports whether the switch of s is bridge b.
+// is reports whether b is the switch of s.
 func (b externalBridge) is(s *session) bool {
 	if b.DatapathID != 0 {
 		return b.DatapathID == s.dpid
@@ -54,8 +54,8 @@ type external struct {
 	file    string // "" means no file
 	loaded  bool
 	unsaved bool                        // the last write of the file failed
-	known   map[externalBridge]bool     // the value is true if it was in the database of this daemon
-	retired map[externalBridge]*session // the known bridges whose router is gone; the value is nil if not connected
+	known   map[externalBridge]bool     // the value is true if the bridge was in the database of this daemon
+	retired map[externalBridge]*session // the known bridges of removed routers; the value is nil if the bridge is not connected
 }
 
 // A keptBridge is the file's entry for a bridge.
@@ -115,8 +115,8 @@ func sortedBridges[V any](m map[externalBridge]V) []externalBridge {
 	return out
 }
 
-// retire finds the bridges whose router is gone. The parameter left has the sessions that have
-// just lost their router.
+// retire finds the bridges of removed routers. left has the sessions that have just lost their
+// router.
 func (c *Controller) retire(w *world, left []*session) {
 	stop := func(s *session) {
 		s.stop(fmt.Errorf("%w: bridge %s has no router any more", errStopping, s.bridge))
@@ -131,7 +131,7 @@ func (c *Controller) retire(w *world, left []*session) {
 	e.load(c.log)
 	changed := e.unsaved
 	used := make(map[externalBridge]bool)
-	inUse := make(map[externalBridge]bool) // with Router "": another router may use the bridge now
+	inUse := make(map[externalBridge]bool) // keys have Router "", because another router may use the bridge now
 	for r := range w.intent.Index.Routers("") {
 		if r.Bridge.Managed {
 			inUse[externalBridge{Name: r.BridgeName()}] = true
@@ -153,7 +153,7 @@ func (c *Controller) retire(w *world, left []*session) {
 		case used[b], !w.intent.Complete:
 			if waits {
 				delete(e.retired, b)
-				if s != nil { // the router is back
+				if s != nil { // the router exists again
 					stop(s)
 				}
 			}
@@ -186,8 +186,8 @@ func (c *Controller) retire(w *world, left []*session) {
 	w.moved = true
 }
 
-// note records that b may have flows of ours, and reports whether that is new. A bridge that
-// has never connected has none.
+// note records that b may have flows of ours, and reports whether that is new. It is called
+// when b connects, because before that b has none of our flows.
 func (e *external) note(b externalBridge) bool {
 	if _, ok := e.known[b]; ok {
 		return false
@@ -219,8 +219,9 @@ func (w *world) uses(b externalBridge) bool {
 	return false
 }
 
-// taken removes the switch of s from the retired bridges, because a router uses it now. Its
-// former router may have identified it in another way, by name or datapath ID.
+// taken removes the switch of s from the retired bridges, because a router uses it now. The
+// entry may have another form, because the former router may have identified the bridge by its
+// name or its datapath ID.
 func (c *Controller) taken(w *world, s *session) {
 	e := &c.external
 	changed := false
@@ -286,11 +287,11 @@ func (c *Controller) bridgesExist(w *world, all map[string]bool) {
 	}
 }
 
-// clearing is the generation of the empty program that clears a bridge. It is the highest.
+// clearing is the generation of the empty program that clears a bridge. No program has a
+// higher generation.
 const clearing = 1<<64 - 1
 
-// cleared handles the report of a retired bridge's reconciler, and reports whether s is such a
-// session.
+// cleared handles a report of s if its switch is a retired bridge. Otherwise it returns false.
 func (c *Controller) cleared(w *world, s *session, r reconcile.Report) bool {
 	e := &c.external
 	for b, has := range e.retired {
@@ -321,7 +322,7 @@ func (c *Controller) retiring(router string) (out []externalBridge) {
 	return out
 }
 
-// retirementProblem returns why a bridge still has the flows of a removed router.
+// retirementProblem returns the reason why a bridge still has the flows of a removed router.
 func (c *Controller) retirementProblem(b externalBridge) string {
 	if c.external.retired[b] != nil {
 		return fmt.Sprintf("the flows of router %s, which was removed from bridge %s, are being deleted", b.Router, b)

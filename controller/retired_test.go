@@ -12,7 +12,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// onBridge returns a world whose intent has router id on external bridge b.
+// onBridge returns a world with an intent that has router id on external bridge b.
 func onBridge(id string, b routing.Bridge) *world {
 	x := new(routing.Index).With(routing.Change{Put: routing.Model{Routers: []routing.Router{{ID: id, Bridge: b}}}})
 	return &world{lead: true, intent: &ledger.Intent{Complete: true, Index: x}, routers: make(map[string]*routerState)}
@@ -38,8 +38,8 @@ func TestSavingExternalBridgesIsRetried(t *testing.T) {
 	}
 }
 
-// A bridge that another router takes over while it is being cleared goes to that router: its
-// session ends, and the switch reconnects.
+// If another router gets a bridge while it is being cleared, the session ends. The switch
+// reconnects, and the other router uses the bridge.
 func TestTakeOverDuringClearing(t *testing.T) {
 	c := &Controller{log: zap.NewNop()}
 	before := onBridge("r1", routing.Bridge{Name: "br-x"})

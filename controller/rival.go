@@ -11,12 +11,12 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A bridge is one switch, but two connections may claim to be it. The session that has the
-// bridge keeps it if its switch answers a probe. If the switch does not answer, the old
-// connection is broken but not closed yet, because the switch has reconnected. The new
-// connection then gets the bridge.
+// Two connections may claim to be the same bridge. The session that has the bridge keeps it if
+// its switch answers a probe. Without an answer, the old connection is assumed to be broken:
+// the switch has reconnected, and the old connection is not closed yet. Then the new
+// connection gets the bridge.
 
-// errTaken refuses a connection that claims a bridge of another connection.
+// errTaken refuses a connection that claims the bridge of another connection.
 var errTaken = errors.New("the bridge has another connection, which answers")
 
 // probeTime is the time within which the switch of a session must answer when another
@@ -29,8 +29,8 @@ type claim struct {
 	peer net.Addr
 }
 
-// rival returns the session that has the bridge of s. It returns nil if no session has the
-// bridge, or if s may take the bridge without a probe.
+// rival returns the session that has the bridge of s. It returns nil if no session has it, or
+// if s may take it without a probe.
 func (w *world) rival(c *Controller, s *session) *session {
 	var old *session
 	if st := w.routerOf(s); st != nil {
@@ -79,7 +79,7 @@ func (w *world) claimRefused(s *session) {
 	}
 }
 
-// displaced ends s, because the session in the parameter by has its bridge now.
+// displaced ends s, because session by has its bridge now.
 func (s *session) displaced(by *session) {
 	cause := ofconn.ErrEchoTimeout
 	if s.origin.standby {
@@ -88,8 +88,8 @@ func (s *session) displaced(by *session) {
 	s.stop(fmt.Errorf("%w: bridge %s has reconnected as peer %v", cause, s.bridge, by.conn.RemoteAddr()))
 }
 
-// claimed describes another connection's claim to the bridge of a router within refusalMemory,
-// "" if there was no claim.
+// claimed returns a description of another connection's claim to the bridge of a router. It
+// returns "" if there was no claim within refusalMemory.
 func (st *routerState) claimed() string {
 	if st.claim == nil || st.session == nil || time.Since(st.claim.at) > refusalMemory {
 		return ""

@@ -20,9 +20,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// handshakeTimeout is the time from accepting a connection until the switch and its ports are
-// known. introductionTimeout is the time until the world has added the session; a switch that
-// is creating many bridges answers late.
+// handshakeTimeout is the maximum time between accepting a connection and knowing the switch
+// and its ports. introductionTimeout is the maximum time until the world has added the
+// session. It is longer because a switch that is creating many bridges answers late.
 const (
 	handshakeTimeout    = 5 * time.Second
 	introductionTimeout = time.Minute
@@ -34,7 +34,7 @@ type session struct {
 	log  *zap.Logger
 
 	origin   origin
-	replaces *session // the former session of the bridge, whose switch did not answer
+	replaces *session // the former session of the bridge, with a switch that did not answer
 
 	// Set by identify.
 	bridge string // name of the LOCAL port
@@ -43,7 +43,7 @@ type session struct {
 	monitored bool // the switch reports changes to its flows
 
 	can     compile.Capabilities // owned by the world once it has added the session
-	probed  bool                 // can has been probed, not assumed; owned by the world
+	probed  bool                 // can is the result of a probe, not an assumption; owned by the world
 	promote chan struct{}        // capacity 1: probe and lead
 
 	rec  atomic.Pointer[reconcile.Reconciler] // set when the world has added the session
@@ -56,7 +56,7 @@ type session struct {
 	changes  counters.Changes // changes to flows that are under way
 
 	announcements announcements
-	messages      chan hosts.Frame // to other hosts; capacity 4096: more are dropped, and asked for again; nil unless this is the fabric bridge
+	messages      chan hosts.Frame // messages to other hosts, at most 4096; if it is full, messages are dropped, and hosts ask for them again; nil except on the fabric bridge
 }
 
 // lead ends the standby of a session. The session first probes its switch.
@@ -72,8 +72,8 @@ func (s *session) facts() compile.Facts {
 	return compile.Facts{Ports: s.ports.numbers(), Can: s.can}
 }
 
-// serve runs the session of a new connection until the connection ends, parent is done, or the
-// switch turns out to belong to no router.
+// serve runs the session of a new connection. It returns when the connection has ended, parent
+// is done, or the switch does not belong to a router.
 func (c *Controller) serve(parent context.Context, nc net.Conn, from origin) {
 	ctx, stop := context.WithCancelCause(parent)
 	defer stop(nil)
@@ -176,8 +176,8 @@ func (c *Controller) introduce(ctx context.Context, s *session) (router string, 
 	return c.arrive(ctx, s)
 }
 
-// asyncConfig selects the messages a switch sends unasked: changes of ports, but no packets.
-// On management sockets Open vSwitch sends none by default.
+// asyncConfig selects the messages that a switch sends unasked: changes of ports, but no
+// packets. On management sockets the default of Open vSwitch is no messages.
 var asyncConfig = ofproto.SetAsync{AsyncConfig: ofproto.AsyncConfig{
 	PortStatus: [2]uint32{
 		1<<ofproto.PortAdded | 1<<ofproto.PortDeleted | 1<<ofproto.PortModified,
@@ -185,8 +185,8 @@ var asyncConfig = ofproto.SetAsync{AsyncConfig: ofproto.AsyncConfig{
 	},
 }}
 
-// identify reads the switch's datapath ID and the name of its bridge and, if the bridge is one
-// of ours, its ports. Until then no data of the peer is kept.
+// identify reads the switch's datapath ID and the name of its bridge. If the bridge is one of
+// ours, it then reads its ports. Before that, no data of the peer is kept.
 func (c *Controller) identify(ctx context.Context, s *session) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout,
 		fmt.Errorf("%w within %v", errHandshake, handshakeTimeout))
@@ -214,7 +214,7 @@ func (c *Controller) identify(ctx context.Context, s *session) error {
 	if err := c.recognize(ctx, s); err != nil {
 		return err
 	}
-	if err := c.contest(ctx, s); err != nil { // before requests that cost more or change the switch
+	if err := c.contest(ctx, s); err != nil { // must precede requests that cost more or change the switch
 		return err
 	}
 	s.conn.Identified()
@@ -270,8 +270,8 @@ func (c *Controller) received(s *session, m ofproto.Message) {
 	}
 }
 
-// noticed passes updates of the flow monitor to the reconciler. Without a reconciler they can
-// be dropped: it reads all flows when it starts.
+// noticed passes updates of the flow monitor to the reconciler. Before the reconciler exists
+// they are dropped, because it reads all flows when it starts.
 func (s *session) noticed(updates []ofproto.FlowUpdate) {
 	if rec := s.rec.Load(); rec != nil {
 		rec.Noticed(withoutPassing(updates))

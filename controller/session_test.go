@@ -25,8 +25,8 @@ func status(reason ofproto.PortReason, no ofproto.PortNo, name string) ofproto.P
 	return ofproto.PortStatus{Reason: reason, Port: ofproto.Port{No: no, Name: name}}
 }
 
-// Port status messages before, during and after a description result in the switch's ports,
-// without the LOCAL port.
+// With port status messages before, during and after a description, the port table has the
+// switch's ports, without the LOCAL port.
 func TestPortTable(t *testing.T) {
 	pt := newPortTable()
 	pt.update(status(ofproto.PortAdded, 8, "before the request"))
@@ -121,7 +121,7 @@ func TestPortsShareMemory(t *testing.T) {
 	var liars []*portTable
 	for i := range 50 {
 		pt := table(fmt.Sprint("liar", i), 2*most)
-		for no := range ofproto.PortNo(2 * most) { // with the name of a used port
+		for no := range ofproto.PortNo(2 * most) { // ports with the name of a used port
 			pt.update(status(ofproto.PortAdded, 10_000+no, "patch"))
 		}
 		liars = append(liars, pt)

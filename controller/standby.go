@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// socketDir is where Open vSwitch has the management sockets of bridges, unless the database's
+// socketDir is the directory of the management sockets of bridges, unless the database's
 // socket is in another directory.
 const socketDir = "/var/run/openvswitch"
 
-// scanInterval is how often a daemon that stands by looks for new bridges.
+// scanInterval is the time between two searches for new bridges while the daemon stands by.
 const scanInterval = time.Second
 
-// standsBy reports whether another daemon leads. A daemon that is starting does not stand by.
+// standsBy reports whether another daemon leads. It returns false while this daemon is
+// starting.
 func (c *Controller) standsBy(w *world) bool { return c.cfg.Lead != nil && !w.lead }
 
 // standBy connects to the management sockets of the topology's bridges until this daemon may

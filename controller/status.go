@@ -17,7 +17,7 @@ type Status struct {
 	Standby  bool           `json:"standby"` // another daemon leads; this one changes nothing
 	Problems []string       `json:"problems,omitempty"`
 	Warnings []string       `json:"warnings,omitempty"` // of this host: networks that do not fit through its links to other hosts
-	Limits   []LimitStatus  `json:"limits,omitempty"`   // reached in the last 5 minutes; not problems of routers
+	Limits   []LimitStatus  `json:"limits,omitempty"`   // limits reached in the last 5 minutes; these are not problems of routers
 	Intent   IntentStatus   `json:"intent"`
 	OVSDB    *OVSDBStatus   `json:"ovsdb,omitempty"`  // absent if OVSDB is not configured
 	Fabric   *RouterStatus  `json:"fabric,omitempty"` // the fabric bridge; nil if the host has none

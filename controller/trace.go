@@ -19,25 +19,26 @@ type TracedPath struct {
 	// Assumed means that the trace followed the desired flows instead of the installed ones,
 	// because the bridge is not connected.
 	Assumed bool
-	// Held are the installed flows of the steps, with their counters; nil where the switch
-	// lacks the flow.
+	// Held has the installed flow of each step, with its counters; nil if the switch lacks the
+	// flow.
 	Held []*ofproto.FlowStats
 	Text []string // each step's flow in the syntax of ovs-ofctl --names
 	// Verified means that Open vSwitch traced the packet too. Disagrees lists the differences
-	// between the results; it is nil if they agree. Between are the ports of the integration bridge
-	// where Open vSwitch's trace begins and ends; an element is "" if the trace begins or ends at
-	// the routing bridge.
+	// between the results; it is nil if they agree. Between has the ports of the integration
+	// bridge at which Open vSwitch's trace begins and ends. An element is "" if the trace
+	// begins or ends at the routing bridge instead.
 	Verified  bool
 	Disagrees error
 	Between   [2]string
-	Remark    string // about Between, such as that a port floods; "" if there is none
+	Remark    string // a remark about Between, such as that a port floods; may be ""
 }
 
 // ErrCannotVerify means that Open vSwitch cannot be asked to trace a packet.
 var ErrCannotVerify = errors.New("cannot ask Open vSwitch to trace the packet")
 
-// Trace returns the path of a packet and, if it arrives and that can be predicted, of its answer. With verify,
-// Open vSwitch traces both as well. The error is one of [trace.Find], or wraps [ErrCannotVerify].
+// Trace returns the path of a packet. If the packet arrives and its answer can be predicted,
+// Trace also returns the path of the answer. If verify is true, Open vSwitch traces both as
+// well. The error is one of [trace.Find], or wraps [ErrCannotVerify].
 func (c *Controller) Trace(ctx context.Context, q trace.Query, verify bool) ([]TracedPath, error) {
 	x, err := ask(ctx, c, func(w *world) *routing.Index { return w.placed })
 	if err != nil {
@@ -77,7 +78,7 @@ func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedPath
 		session *session
 		program compile.Program
 		facts   compile.Facts
-		host    string // of the sender; "" if there is one host
+		host    string // the sender's host; "" without other hosts
 	}
 	from, err := ask(ctx, c, func(w *world) (from source) {
 		if st := w.routers[t.Router.ID]; st != nil {
@@ -140,7 +141,7 @@ func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedPath
 	return nil
 }
 
-// heldBy returns the switch's version of f, or nil if the switch lacks f.
+// heldBy returns f with its counters if it is installed, otherwise nil.
 func heldBy(ctx context.Context, s *session, p compile.Program, f ofproto.Flow) (*ofproto.FlowStats, error) {
 	if s == nil {
 		return nil, nil
@@ -195,8 +196,8 @@ func (c *Controller) verify(ctx context.Context, t *TracedPath) error {
 
 // An Explanation is the purpose of a flow.
 type Explanation struct {
-	Router string          // whose bridge has it; "" if not known
-	Object *routing.Object // of the flow; nil if not known
+	Router string          // ID of the router with this flow; "" if not known
+	Object *routing.Object // the object that the flow is for; nil if not known
 	Does   string
 }
 

@@ -6,17 +6,16 @@ import (
 	"sync"
 )
 
-// defaultMaxUnidentified is how many connections may be open before their peers are
-// identified. A switch is identified within a few milliseconds; each open connection takes
-// some 100 kB.
+// defaultMaxUnidentified is the maximum number of open connections with unidentified peers. A
+// switch is identified within a few milliseconds. Each open connection takes some 100 kB.
 const defaultMaxUnidentified = 512
 
-// unidentified is the set of connections whose peers are not identified yet. When there are
-// too many, the oldest is closed, and until it has ended no other is accepted: all of them
-// share one memory budget.
+// unidentified is the set of connections with peers that are not identified yet. They share
+// one memory budget. If there are too many, the oldest is closed. Until it has ended, no other
+// connection is accepted.
 type unidentified struct {
 	most  int
-	slots chan struct{} // capacity: most, and some for connections that are ending
+	slots chan struct{} // capacity: most, plus a few for connections that are ending
 
 	mu      sync.Mutex
 	members []*member // oldest first

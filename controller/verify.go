@@ -42,8 +42,8 @@ func (c *Controller) appctl(ctx context.Context, command string, args ...string)
 
 // verifyEnds asks Open vSwitch to trace the packet from the sender's port on the integration
 // bridge to the receiver's port. It checks whether the packet reaches the routing bridge and,
-// from there, the receiver's port. Ends that are not ports, or whose machines cannot be located,
-// are not verified.
+// from there, the receiver's port. An end is not verified if it is not a port, or if its
+// machine cannot be located.
 func (c *Controller) verifyEnds(ctx context.Context, x *routing.Index, t *TracedPath) error {
 	evidence, err := c.machinesAnew(ctx)
 	if err != nil {
@@ -88,8 +88,8 @@ func (c *Controller) verifyEnds(ctx context.Context, x *routing.Index, t *Traced
 	return c.verifyEnd(ctx, x, view, t, end, text)
 }
 
-// verifyEnd compares the destination of the packet, according to the trace in the parameter
-// text, with the location of the receiver's machine.
+// verifyEnd compares the destination of the packet in the trace, text, with the location of
+// the receiver's machine.
 func (c *Controller) verifyEnd(ctx context.Context, x *routing.Index, view *machines.View, t *TracedPath, end trace.End, text string) error {
 	to, ok := c.verifiable(x, view, t, end)
 	switch {
@@ -128,8 +128,8 @@ func (c *Controller) verifyEnd(ctx context.Context, x *routing.Index, view *mach
 	return nil
 }
 
-// verifiable returns the location of the machine of an end, and false if the end is not a port
-// or its machine cannot be located. If the machine is in the wrong place, verifiable adds a
+// verifiable returns the location of an end's machine. It returns false if the end is not a
+// port, or if its machine cannot be located. If the machine is in the wrong place, it adds a
 // disagreement to the path.
 func (c *Controller) verifiable(x *routing.Index, view *machines.View, t *TracedPath, e trace.End) (s machines.Sighting, ok bool) {
 	p, ok := x.Port(e.Port)
@@ -148,7 +148,8 @@ func (c *Controller) verifiable(x *routing.Index, view *machines.View, t *Traced
 	return s, true
 }
 
-// fate describes what Open vSwitch does with a packet.
+// fate returns a description of what Open vSwitch does with a packet, from the text of its
+// trace.
 func fate(text string) string {
 	if ovstrace.Floods(text) {
 		return "it floods the packet, datapath actions " + ovstrace.Datapath(text)

@@ -30,23 +30,23 @@ type world struct {
 	fabric  *routerState            // the fabric bridge; nil if the host has none
 	host    string                  // the ID of this host
 	hosts   *hosts.Table            // nil without a fabric bridge
-	digest  topology.Digest         // of the intent, if there is a fabric bridge
+	digest  topology.Digest         // digest of the intent, if this host has a fabric bridge
 	probing []*probing              // probes of other hosts
-	placed  *routing.Index          // of the intent, with the hosts of ports as they are
-	plugged []string                // ports of spanning networks whose machines are plugged in here, sorted; nil before the database was read
+	placed  *routing.Index          // the intent's index, with ports on the hosts where their machines are
+	plugged []string                // sorted IDs of ports of spanning networks with a machine plugged in on this host; nil before the database was read
 	carries bool                    // a network has a VNI
 	dirty   map[string]bool         // routers to compile
 
 	unjudged    map[string]bool // routers whose conditions may have changed
-	unjudgedAll bool            // all of them may have
+	unjudgedAll bool            // the conditions of all routers may have changed
 
 	lead bool // this daemon does not stand by
 
 	lifecycle lifecycle.Report
-	owners    compile.Owners // of the routers' addresses
+	owners    compile.Owners // MAC addresses of the routers' addresses
 
 	waiters map[*waiter]bool
-	moved   bool   // something changed that waiters may wait for
+	moved   bool   // a change may release waiters
 	logged  string // the router whose OpenFlow messages are logged; "" if none
 }
 
@@ -63,20 +63,20 @@ type routerState struct {
 	since    time.Time
 	changes  changes // of its conditions
 	program  compile.Program
-	gen      uint64 // of program; 0 before the first
+	gen      uint64 // generation of program; 0 before the first program
 	report   reconcile.Report
 
 	announce []compile.Announcement // to send with the next program
 
-	asked   time.Time // the earliest change of the intent that is not in a program yet; zero if none
-	wanted  []version // not confirmed by the switch, by generation
-	applied version   // the last confirmed version; gen is 0 if none was confirmed since the switch connected
+	asked   time.Time // time of the earliest change of the intent that is not in a program yet; zero if all changes are
+	wanted  []version // versions that the switch has not confirmed, by generation
+	applied version   // the last confirmed version; gen is 0 if no version was confirmed since the switch connected
 }
 
 // A version is one program of a router.
 type version struct {
 	gen      uint64
-	revision uint64    // of the intent that it was compiled from
+	revision uint64    // revision of the intent that it was compiled from
 	asked    time.Time // see [routerState]
 	program  compile.Program
 	announce []compile.Announcement // to send when the switch has confirmed it
@@ -158,9 +158,8 @@ func (w *world) facts(st *routerState) compile.Facts {
 	return f
 }
 
-// unread returns a predicate for the flows of a router that depend on its namespace, as long
-// as the namespace has not been read. It returns nil if the namespace has been read or is
-// not ours.
+// unread returns a predicate for the flows of a router that depend on its unread namespace. It
+// returns nil if the namespace has been read or is not ours.
 func (c *Controller) unread(st *routerState) func(ofproto.Cookie) bool {
 	if st.kernel != nil && st.known != nil || c.lifecycle == nil || !st.router.Bridge.Managed || st.router.Fallback != routing.FallbackNamespace {
 		return nil
@@ -197,15 +196,15 @@ func (w *world) neighboursRead(router string, resolved []netip.Addr) {
 	}
 }
 
-// bridgePorts gives the ports of r's bridge to the lifecycle; nil if the bridge is not
-// connected.
+// bridgePorts sends the ports of r's bridge to the lifecycle. ports is nil if the bridge is
+// not connected.
 func (c *Controller) bridgePorts(r *routing.Router, ports compile.Ports) {
 	if c.lifecycle != nil && r.Bridge.Managed {
 		c.lifecycle.Ports(r.ID, ports)
 	}
 }
 
-// setIntent makes next the intent. touched are the routers that the change affects.
+// setIntent makes next the intent. touched has the IDs of the routers that the change affects.
 func (c *Controller) setIntent(w *world, next *ledger.Intent, touched []string) {
 	last := w.intent
 	w.intent, w.moved = next, true
@@ -213,7 +212,7 @@ func (c *Controller) setIntent(w *world, next *ledger.Intent, touched []string) 
 	switch {
 	case last == nil || last.Layout != next.Layout || last.Complete != next.Complete:
 		c.setLayout(w, next)
-	case w.carries && c.lifecycle != nil: // it sets the tags of machines' ports, and knows which machines are here
+	case w.carries && c.lifecycle != nil: // the lifecycle sets the tags of machines' ports, and finds the machines on this host
 		c.lifecycle.Want(lifecycleIntent(next))
 	}
 	for id := range w.touched(touched) {
@@ -272,7 +271,7 @@ func (c *Controller) setLayout(w *world, next *ledger.Intent) {
 	}
 }
 
-// carries reports whether a network has a VNI, so that machines' ports have tags of ofdvr.
+// carries reports whether a network has a VNI. Then ofdvr sets the tags of machines' ports.
 func carries(x *routing.Index) bool {
 	for n := range x.Networks("") {
 		if n.VNI != 0 {
@@ -282,7 +281,7 @@ func carries(x *routing.Index) bool {
 	return false
 }
 
-// touched yields the IDs of routers that a change touches, and that of the fabric bridge.
+// touched yields routers, and the ID of the fabric bridge if it exists.
 func (w *world) touched(routers []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, id := range routers {
@@ -296,7 +295,8 @@ func (w *world) touched(routers []string) iter.Seq[string] {
 	}
 }
 
-// state returns the state of the router called id, or of the fabric bridge; nil if it does not exist.
+// state returns the state of the router or fabric bridge called id, or nil if it does not
+// exist.
 func (w *world) state(id string) *routerState {
 	if w.fabric != nil && id == w.fabric.router.ID {
 		return w.fabric

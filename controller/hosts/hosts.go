@@ -1,12 +1,17 @@
-// Package hosts knows where machines are plugged. Each host tells all others, by messages through
-// the tunnels, which machines are plugged into its integration bridge. The same messages show
-// whether the tunnels work, and whether the hosts have the same intent.
+// Package hosts finds the host of each machine. Each host sends messages through the tunnels
+// to all other hosts. They claim the machines that are plugged into its integration bridge.
+// The same messages show whether the tunnels work, and whether the hosts have the same intent.
 //
-// A machine is on the host that says so. If several do, one that is heard wins over one that is not,
-// then the one where it was plugged in last, then the one that the intent names, then the one with
-// the lowest ID. Clocks play no part: a host that finds a machine newly plugged in gives its claim a
-// higher number, its turn, than all claims for the machine that it knows. If none does, it is on the host that the intent names. That another host is silent
-// alone changes nothing.
+// A machine is on the host that claims it. If no host claims it, it is on the host that the
+// intent names. If several hosts claim it, these rules choose one, in this order:
+//   - a host that is heard wins over a silent host
+//   - the host where the machine was plugged in last wins
+//   - the host that the intent names wins
+//   - the host with the lowest ID wins
+//
+// Clocks are not used. When a machine is plugged in, its host gives the claim a number, the
+// turn, that is higher than those of all known claims for the machine. If a host is silent and
+// no other host claims its machines, they stay there.
 package hosts
 
 import (
@@ -20,7 +25,7 @@ import (
 const (
 	// Interval is the time between two hellos.
 	Interval = 5 * time.Second
-	// Silence is the time without a message after which a host is not heard.
+	// Silence is the time after its last message at which a host counts as silent.
 	Silence = 3*Interval + time.Second
 	// askAgain is the least time between two requests for a host's claims.
 	askAgain = time.Second
@@ -32,38 +37,38 @@ type Frame struct {
 	Data []byte
 }
 
-// A Table is what this host knows of all hosts. It has no clock and does no I/O. It is owned by one
-// goroutine.
+// A Table is the knowledge of this host about all hosts. It has no clock and does no I/O. One
+// goroutine owns it.
 type Table struct {
 	self    string
 	version string
 	intent  string
 	run     uint64
 
-	own   map[string]claim // by port; nil before the first
+	own   map[string]claim // by port; nil before the first SetOwn
 	seq   uint64           // of own
-	parts [][]claim        // own, as it is sent
+	parts [][]claim        // own, divided into messages
 	peers map[string]*peer
 	next  time.Time // the next hello
 
-	claims map[string]map[string]claim // by port and host: of the peers
+	claims map[string]map[string]claim // claims of the peers, by port and host
 }
 
 // A peer is another host.
 type peer struct {
 	run   uint64
 	seq   uint64
-	ports map[string]claim // complete for run and seq
+	ports map[string]claim // all claims of the version given by run and seq
 	known bool             // ports is known
 
-	parts   map[int][]claim // received of newer claims
-	of      int             // number of parts; 0: not known
-	newer   [2]uint64       // run and seq of parts
+	parts   map[int][]claim // received parts of a newer version of the claims
+	of      int             // number of parts of that version; 0 if not known
+	newer   [2]uint64       // run and seq of that version
 	asked   time.Time
 	heard   time.Time // zero: never
 	version string
 	intent  string
-	alive   bool // at the last call of Tick or Received
+	alive   bool // heard, as of the last call of Tick or Received
 	added   time.Time
 }
 
@@ -74,7 +79,7 @@ func New(self, version string, run uint64) *Table {
 	return t
 }
 
-// SetPeers sets the other hosts. It returns the ports whose place may differ.
+// SetPeers sets the other hosts. It returns the ports that may have another place now.
 func (t *Table) SetPeers(ids []string, now time.Time) (changed []string) {
 	was := t.peers
 	t.peers = make(map[string]*peer, len(ids))
@@ -93,15 +98,16 @@ func (t *Table) SetPeers(ids []string, now time.Time) (changed []string) {
 	return changed
 }
 
-// SetIntent sets the digest of this host's intent. If it is another one, a hello is due.
+// SetIntent sets the digest of this host's intent. If the digest has changed, a hello is due.
 func (t *Table) SetIntent(digest string) {
 	if t.intent != digest {
 		t.intent, t.next = digest, time.Time{}
 	}
 }
 
-// SetOwn sets the ports whose machines are plugged in here. Those of the first call may have been
-// for long. It returns the ports whose place may differ, and what to send.
+// SetOwn sets the ports with machines that are plugged in on this host. Machines in the first
+// call were perhaps plugged in long ago, so their turn is 0. SetOwn returns the ports that may
+// have another place now, and the messages to send.
 func (t *Table) SetOwn(ports []string) (changed []string, send []Frame) {
 	own := make(map[string]claim, len(ports))
 	for _, id := range ports {
@@ -147,7 +153,7 @@ func (t *Table) split() {
 	size := 0
 	for _, id := range slices.Sorted(maps.Keys(t.own)) {
 		c := t.own[id]
-		text, _ := json.Marshal(c) // a string and a number
+		text, _ := json.Marshal(c) // cannot fail: it has only a string and a number
 		if size += len(text) + 1; size > maxText {
 			t.parts, size = append(t.parts, nil), len(text)+1
 		}
@@ -186,8 +192,8 @@ func (t *Table) Probe(host string, n uint64, size int) Frame {
 	return Frame{host, append(data, make([]byte, max(0, size-len(data)))...)}
 }
 
-// Tick returns the messages that are due, the time of the next, and the ports whose place may
-// differ because a host is not heard any more.
+// Tick returns the messages that are due, the time of the next call, and the ports that may
+// have another place because a host became silent.
 func (t *Table) Tick(now time.Time) (send []Frame, next time.Time, changed []string) {
 	for _, id := range t.sorted() {
 		changed = append(changed, t.judge(t.peers[id], now)...)
@@ -202,7 +208,7 @@ func (t *Table) Tick(now time.Time) (send []Frame, next time.Time, changed []str
 	return send, t.next, changed
 }
 
-// judge updates alive. It returns the ports that p claims if that has changed.
+// judge updates p.alive. If it has changed, judge returns the ports that p claims.
 func (t *Table) judge(p *peer, now time.Time) (changed []string) {
 	alive := !p.heard.IsZero() && now.Sub(p.heard) < Silence
 	if alive == p.alive {
@@ -212,9 +218,9 @@ func (t *Table) judge(p *peer, now time.Time) (changed []string) {
 	return slices.Collect(maps.Keys(p.ports))
 }
 
-// Received handles a frame from a host. from is the ID of the host that the frame's tunnel comes
-// from. It returns what to send, the ports whose place may differ, and the answered probe, 0 for
-// none. The error says why the frame is ignored.
+// Received handles a frame. from is the ID of the host at the other end of the tunnel.
+// Received returns the messages to send, the ports that may have another place now, and the
+// number of the answered probe, or 0. If it ignores the frame, the error has the reason.
 func (t *Table) Received(from string, frame []byte, now time.Time) (send []Frame, changed []string, echo uint64, err error) {
 	m, err := parse(frame)
 	if err != nil {
@@ -245,7 +251,8 @@ func (t *Table) Received(from string, frame []byte, now time.Time) (send []Frame
 	return send, changed, m.Echo, nil
 }
 
-// part handles a part of a host's claims. It returns the ports whose place may differ.
+// part handles a part of a host's claims. It returns the ports that may have another place
+// now.
 func (t *Table) part(id string, p *peer, m message) (changed []string) {
 	is := [2]uint64{m.Run, m.Claims}
 	if p.known && p.run == m.Run && p.seq >= m.Claims || is[0] == p.newer[0] && is[1] < p.newer[1] {
@@ -271,7 +278,7 @@ func (t *Table) part(id string, p *peer, m message) (changed []string) {
 	return t.replace(id, p, ports)
 }
 
-// replace replaces the claims of a peer. It returns the ports that differ.
+// replace replaces the claims of a peer. It returns the ports with changed claims.
 func (t *Table) replace(id string, p *peer, ports map[string]claim) (changed []string) {
 	for port := range p.ports {
 		if _, there := ports[port]; !there {
@@ -295,8 +302,8 @@ func (t *Table) replace(id string, p *peer, ports map[string]claim) (changed []s
 	return changed
 }
 
-// Place returns the host where the machine of a port is; intended is the host that the intent
-// names, "" for none.
+// Place returns the host where the machine of a port is. intended is the host that the intent
+// names, or "".
 func (t *Table) Place(port, intended string) string {
 	if claimants := t.claimants(port, intended); len(claimants) > 0 {
 		return claimants[0]
@@ -304,8 +311,8 @@ func (t *Table) Place(port, intended string) string {
 	return intended
 }
 
-// Elsewhere returns the ports whose machines are on another host that has said so, each with the
-// host. intended returns the host that the intent names for a port.
+// Elsewhere returns the ports with machines that another host claims and has, and the host of
+// each. intended returns the host that the intent names for a port.
 func (t *Table) Elsewhere(intended func(port string) string) map[string]string {
 	out := make(map[string]string, len(t.claims))
 	for port := range t.claims {
@@ -316,8 +323,8 @@ func (t *Table) Elsewhere(intended func(port string) string) map[string]string {
 	return out
 }
 
-// Conflict returns the hosts that say that they have the machine of a port, if there are several.
-// The first has it.
+// Conflict returns the hosts that claim the machine of a port, if there are several. The
+// machine counts as being on the first of them.
 func (t *Table) Conflict(port, intended string) []string {
 	if claimants := t.claimants(port, intended); len(claimants) > 1 {
 		return claimants
@@ -325,7 +332,8 @@ func (t *Table) Conflict(port, intended string) []string {
 	return nil
 }
 
-// claimants returns the hosts that claim a port; the first has it.
+// claimants returns the hosts that claim a port. The machine counts as being on the first of
+// them.
 func (t *Table) claimants(port, intended string) []string {
 	own, here := t.own[port]
 	others := t.claims[port]
@@ -361,7 +369,7 @@ func (t *Table) claimants(port, intended string) []string {
 	return out
 }
 
-// Conflicts returns the ports that several hosts claim, of which one is this host, sorted.
+// Conflicts returns the sorted IDs of ports that this host and at least one other host claim.
 func (t *Table) Conflicts() (ports []string) {
 	for port := range t.own {
 		if len(t.claims[port]) > 0 {
@@ -372,14 +380,14 @@ func (t *Table) Conflicts() (ports []string) {
 	return ports
 }
 
-// A State is what is known of another host.
+// A State is the state of another host.
 type State struct {
 	Host       string
-	Heard      time.Time // the last message; zero: none
+	Heard      time.Time // time of the last message; zero before the first
 	Alive      bool      // it is heard
-	Silent     bool      // it is not heard, and has been expected for long enough
-	Version    string    // of its ofdvr; "" if not known
-	SameIntent bool      // its intent has the same digest, or is not known
+	Silent     bool      // no message has come for Silence, also since the host was added
+	Version    string    // version of its ofdvr; "" if not known
+	SameIntent bool      // its digest equals ours, or is not known
 	Machines   int       // plugged there
 }
 

@@ -16,7 +16,7 @@ type fleet struct {
 	t     *rapid.T
 	now   time.Time
 	hosts map[string]*Table
-	plug  map[string]map[string]int // by host and port: when it was plugged in
+	plug  map[string]map[string]int // by host and port: the time at which the machine was plugged in
 	turn  int
 	queue []flying
 }
@@ -90,8 +90,9 @@ func (f *fleet) tick(d time.Duration) {
 	}
 }
 
-// Whatever was lost, doubled or late before: once messages pass, all hosts agree where each machine
-// is, and that is a host where it is plugged in, if there is one.
+// Messages are lost, doubled and delayed. Once messages pass again, all hosts agree about the
+// place of each machine. If a machine is plugged in, its place is a host where it is plugged
+// in.
 func TestHostsAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newFleet(t, 4)
@@ -126,7 +127,7 @@ func TestHostsAgree(t *testing.T) {
 				}
 			}
 		}
-		for range 4 { // calm: hellos pass, and the requests for claims that they cause
+		for range 4 { // messages pass: hellos, and the requests for claims that they cause
 			f.tick(Interval)
 			for len(f.queue) > 0 {
 				f.deliver(0)
@@ -155,8 +156,8 @@ func TestHostsAgree(t *testing.T) {
 	})
 }
 
-// While messages pass, a machine is on the host where it was plugged in last, and a restart of a
-// daemon changes nothing while no other host claims its machines.
+// While messages pass, a machine is on the host where it was plugged in last. A restart of a
+// daemon moves no machine that only its host claims.
 func TestLastPluggedWins(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newFleet(t, 4)
@@ -186,7 +187,7 @@ func TestLastPluggedWins(t *testing.T) {
 	})
 }
 
-// A host that is not heard keeps its machines, unless another host says that it has them.
+// A silent host keeps its machines, unless another host claims them.
 func TestSilenceMovesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newFleet(t, 4)
@@ -206,7 +207,7 @@ func TestSilenceMovesNothing(t *testing.T) {
 		if got := f.hosts["h0"].Place("p", "h1"); got != "h2" {
 			t.Fatalf("after silence the machine is on %s", got)
 		}
-		f.plug["h3"]["p"] = 0 // found there by a daemon that has started later
+		f.plug["h3"]["p"] = 0 // a daemon that started later finds the machine there
 		f.own("h3")
 		for len(f.queue) > 0 {
 			f.deliver(0)
@@ -235,7 +236,8 @@ func TestForeignFrames(t *testing.T) {
 	}
 }
 
-// Other hosts soon hear of a new intent: until then they believe that it differs from theirs.
+// After a change of the intent, a host sends a hello soon. Until then other hosts assume that
+// its intent differs from theirs.
 func TestHelloAfterNewIntent(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	table := New("h1", "test", 1)

@@ -9,11 +9,12 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Messages are Ethernet frames, as tunnels carry no others, with [compile.HelloType], an EtherType for
-// local experiments (IEEE 802), and JSON. Their VNI is 0, which no network has.
+// Messages are Ethernet frames, because tunnels carry only these. Their EtherType is
+// [compile.HelloType], which is for local experiments (IEEE 802), and their content is JSON.
+// Their VNI is 0, which no network has.
 const (
 	headerLen = 14
-	maxText   = 1100 // bytes of JSON in a message, so that it passes through any tunnel
+	maxText   = 1100 // bytes of JSON in a message; small enough for any tunnel
 )
 
 // The MAC addresses of frames have no meaning: a frame goes from one tunnel end to another.
@@ -30,7 +31,7 @@ type message struct {
 	Intent  string `json:"intent,omitempty"`  // digest
 	Want    bool   `json:"want,omitempty"`    // asks for the receiver's claims
 	Parts   int    `json:"parts,omitempty"`   // number of parts of the claims
-	Probe   uint64 `json:"probe,omitempty"`   // not 0: asks for an Echo
+	Probe   uint64 `json:"probe,omitempty"`   // if not 0, asks for an Echo
 	Echo    uint64 `json:"echo,omitempty"`    // the Probe that this hello answers
 
 	// Of a part.
@@ -38,17 +39,17 @@ type message struct {
 	Ports []claim `json:"ports,omitempty"`
 }
 
-// A claim says that a machine is plugged into the sender's integration bridge.
+// A claim means that a machine is plugged into the sender's integration bridge.
 type claim struct {
 	Port string `json:"port"`
-	Turn uint64 `json:"turn,omitempty"` // higher than those of all claims that the sender knew when the machine was plugged in; 0 if it was found at the start
+	Turn uint64 `json:"turn,omitempty"` // higher than the turns of all claims that the sender knew when the machine was plugged in; 0 if it was found at the start
 }
 
 // frame returns m as a frame.
 func (m message) frame() []byte {
 	text, err := json.Marshal(m)
 	if err != nil {
-		panic(err) // strings and numbers only
+		panic(err) // cannot fail: it has only strings and numbers
 	}
 	return append(header[:], text...)
 }
@@ -73,5 +74,6 @@ func parse(frame []byte) (m message, err error) {
 	return m, nil
 }
 
-// maxParts limits the memory that a host's claims take: a host with more machines is not believable.
+// maxParts limits the memory for a host's claims. No host has so many machines that it needs
+// more parts.
 const maxParts = 4096
