@@ -42,7 +42,7 @@ func newAuthority(t *testing.T, name string) *authority {
 	return a
 }
 
-// sign makes a certificate; the first one is self-signed.
+// sign makes a certificate. The first certificate is self-signed.
 func (a *authority) sign(template *x509.Certificate) credentials.Files {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -140,7 +140,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// An endpoint without authentication, and an invalid one, are refused.
+// An endpoint without authentication is refused, and so is an invalid endpoint.
 func TestBadEndpoints(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	files := ca.issue("daemon")

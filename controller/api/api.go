@@ -73,11 +73,11 @@ const (
 	maxBody        = 32 << 20    // bytes of a body with many objects
 	maxLarge       = 1           // bodies with many objects that are handled at a time
 	maxBodies      = 4 * maxBody // bytes of memory for all bodies that arrive or wait
-	maxPage        = 1000        // objects of one page
+	maxPage        = 1000        // objects on a page of a list
 	bodyTimeout    = 30 * time.Second
 	bodyStart      = 5 * time.Second
-	bodyRate       = 64 << 10        // bytes a second on average, after bodyStart
-	requestTimeout = 5 * time.Second // of requests that do not wait
+	bodyRate       = 64 << 10        // minimum bytes a second on average, after bodyStart
+	requestTimeout = 5 * time.Second // time limit of requests that do not wait
 	maxWait        = 5 * time.Minute // the largest ?timeout=
 )
 
@@ -92,8 +92,8 @@ type service struct {
 	digester digester
 }
 
-// Handler returns the handler of all paths below /v1/. version is the program's
-// version. limited is called for each request whose body is refused; it may be nil.
+// Handler returns the handler of all paths below /v1/. version is the program's version. limited is
+// called for each refused body. It may be nil.
 func Handler(intent Intent, switches Switches, log Log, version string, limited func(r *http.Request, reason string)) http.Handler {
 	limits := bodyLimits
 	limits.Limited = limited
@@ -136,7 +136,7 @@ func describeProblems(o *huma.OpenAPI) {
 	delete(all, "ErrorDetail")
 }
 
-// describeWrites adds the statuses of writes that have the same body as 200.
+// describeWrites adds the other statuses of writes. Their body is the same as that of 200.
 func describeWrites(o *huma.OpenAPI) {
 	add := func(op *huma.Operation, status, description string) {
 		if op == nil || op.Responses["200"] == nil {
@@ -168,7 +168,7 @@ func config(version string) huma.Config {
 	return c
 }
 
-// descriptions are the usual places of an API's description, and where ours is.
+// descriptions maps the usual paths of an API's description to our path.
 var descriptions = map[string]string{
 	"/openapi": "/v1/openapi.json", "/openapi.json": "/v1/openapi.json", "/openapi.yaml": "/v1/openapi.yaml",
 }

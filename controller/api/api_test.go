@@ -25,8 +25,8 @@ type source struct {
 
 func (s source) Status(context.Context) (controller.Status, error) { return s.status, nil }
 
-// The client reads the status of the daemon, also on a socket that a crashed daemon
-// left behind. The socket of a running daemon is not replaced.
+// The client reads the status of the daemon. A daemon replaces a socket that a crashed daemon left
+// behind, but not the socket of a running daemon.
 func TestStatusOverSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "api.sock")
 	want := controller.Status{
@@ -63,7 +63,7 @@ func TestStatusOverSocket(t *testing.T) {
 	}
 }
 
-// docs/api.md lists every request of the API, and no other.
+// docs/api.md lists every request of the API, and no other request.
 func TestDocumented(t *testing.T) {
 	data, err := os.ReadFile("../../docs/api.md")
 	if err != nil {

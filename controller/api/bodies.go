@@ -19,10 +19,10 @@ type Sent struct {
 	r     *http.Request
 	w     http.ResponseWriter
 	body  *bounded.Body
-	large chan struct{} // release receives from it; nil if there is nothing to release
+	large chan struct{} // channel from which release receives; nil if the body has no turn
 }
 
-// Resolve is called by huma with the request.
+// Resolve implements huma.Resolver.
 func (b *Sent) Resolve(ctx huma.Context) []error {
 	b.r, b.w = humago.Unwrap(ctx)
 	return nil
@@ -32,9 +32,9 @@ func (b *Sent) sent() *Sent { return b }
 
 func (b *Sent) text() []byte { return b.body.Text() }
 
-// receive reads the body of a request, of fewer than most bytes. If it may have many
-// objects, receive then waits for its turn, so that a slow client does not block
-// others. The caller must call release after use.
+// receive reads the body of a request, which must have fewer than most bytes. If the body may have
+// many objects, receive then waits for its turn. It waits after reading, so that a slow client does
+// not block others. The caller must call release after use.
 func (s *service) receive(ctx context.Context, b *Sent, most int) *Problem {
 	var err error
 	b.body, err = s.bodies.Receive(ctx, b.w, b.r, most)

@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// The memory of all bodies is bounded. When it is used up, the slowest bodies are
-// refused, and a client that sends a body at once is served.
+// The memory of all bodies is bounded. When it is used up, the slowest bodies are refused, and a
+// fast client is still served.
 func TestSlowestBodiesMakeRoom(t *testing.T) {
 	s := filled(t)
 	part := strings.Repeat(" ", 20<<20)
 	answers := make(chan int, 10)
-	for range cap(answers) { // more than 128 MiB
+	for range cap(answers) { // together more than 128 MiB
 		nc, err := net.Dial("tcp", s.Listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { nc.Close() })
 		fmt.Fprintf(nc, "PATCH /v1/topology HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", 30<<20)
-		go func() { // ends with the connection
+		go func() { // returns when the connection ends
 			nc.Write([]byte(part)) // the rest never arrives
 			resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
 			if err != nil {

@@ -26,9 +26,9 @@ type Client struct {
 	http     http.Client
 }
 
-// NewClient returns a Client of the daemon at an endpoint. For an ssl: endpoint, the
-// parameter a has the client's certificate or token, and the CACert that signs the
-// daemon's certificate ("" means the system's).
+// NewClient returns a Client of the daemon at endpoint e. For an ssl: endpoint, a has the client's
+// certificate or token, and the CACert that signs the daemon's certificate. If CACert is "", the
+// system's certificates are used.
 func NewClient(e Endpoint, a Access) (*Client, error) {
 	c := &Client{endpoint: e}
 	path, local := e.path()
@@ -75,9 +75,8 @@ func NewClient(e Endpoint, a Access) (*Client, error) {
 	return c, nil
 }
 
-// Do sends a request and decodes the answer into out, unless that is nil. path is
-// the path with its query; body may be nil. If the daemon answers with an error, the
-// error is a [*Problem].
+// Do sends a request and decodes the answer into out, unless out is nil. path includes the query.
+// body may be nil. If the daemon answers with an error, the error is a [*Problem].
 func (c *Client) Do(ctx context.Context, method, path string, body []byte, out any) (http.Header, error) {
 	resp, err := c.send(ctx, method, path, body)
 	if err != nil {
@@ -143,14 +142,13 @@ func (c *Client) Status(ctx context.Context) (s controller.Status, err error) {
 	return s, err
 }
 
-// ErrCompacted is returned by [Client.Watch] if events were missed.
+// [Client.Watch] returns ErrCompacted if events were missed.
 var ErrCompacted = errors.New("some changes are not known any more")
 
-// Watch calls handle with each event until ctx is done, or handle or the connection
-// fails; the error is never nil. query is the query of GET /v1/watch. resume is the
-// value of since for the next call, "" if it is unchanged; events of one revision may
-// then come again. After [ErrCompacted], or a [*Problem] with status 410, the caller
-// has to list everything again.
+// Watch calls handle with each event until ctx is done, or handle or the connection fails. The
+// error is never nil. query is the query of GET /v1/watch. resume is the value of since for the
+// next call, or "" if it has not changed. The next call may repeat events of the last revision.
+// After [ErrCompacted], or a [*Problem] with status 410, the caller has to list everything again.
 func (c *Client) Watch(ctx context.Context, query url.Values, handle func(Event) error) (resume string, err error) {
 	resp, err := c.send(ctx, http.MethodGet, "/v1/watch?"+query.Encode(), nil)
 	if err != nil {

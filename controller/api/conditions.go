@@ -44,21 +44,21 @@ func reasons(pending []controller.Pending) (out []string) {
 }
 
 const (
-	conditionsPause = 250 * time.Millisecond // from one look at the conditions to the next
-	maxFollowed     = 1_000                  // hosts, networks and ports whose conditions a watcher follows
+	conditionsPause = 250 * time.Millisecond // time between two reads of the conditions
+	maxFollowed     = 1_000                  // maximum number of hosts, networks and ports that a watcher follows
 )
 
-// A follower finds changes of conditions for one watcher. It follows all routers. It
-// follows a host, network or port from its write until the switches have confirmed it.
+// A follower finds changes of conditions for one watcher. It follows all routers. It follows
+// another object from its write until the switches have confirmed the write.
 type follower struct {
 	intent   Intent
 	switches Switches
 	kind     string                        // "" is all
-	last     map[ledger.Object][]Condition // as last sent to the watcher
+	last     map[ledger.Object][]Condition // the conditions last sent to the watcher
 	written  map[ledger.Object]bool        // hosts, networks and ports that are followed
 }
 
-// wrote notes the objects of events.
+// wrote starts to follow the objects of events.
 func (f *follower) wrote(events []ledger.Event) {
 	for i := range events {
 		switch e := &events[i]; {
@@ -99,7 +99,7 @@ func (f *follower) changed(ctx context.Context) ([]byte, error) {
 		}
 		f.last[o] = now
 		if o.Kind != routing.KindRouter && !f.written[o] {
-			delete(f.last, o) // it is not followed any more
+			delete(f.last, o) // stop following it
 		}
 		e := Event{Revision: c.Revision, Kind: o.Kind.String(), ID: o.ID, Op: "conditions", Conditions: now}
 		text, err := json.Marshal(e)

@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A watcher gets the current conditions of routers and then each change of them. It gets
-// the conditions of a port from its write until it is programmed.
+// A watcher gets the current conditions of routers, and then each change. It gets the conditions of
+// a port from its write until it is programmed.
 func TestWatchConditions(t *testing.T) {
 	s := filled(t)
 	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -48,7 +48,7 @@ func TestWatchConditions(t *testing.T) {
 	expect(`"id":"r1"`, `{"type":"Degraded","status":"True","reason":"Refused","message":"full","observed_revision":6,"last_transition_time":"2030`)
 	set(vm9, controller.Condition{Revision: 6, Programmed: true, Since: at.Add(time.Second)})
 	expect(`"id":"vm9"`, `"status":"True","reason":"Confirmed"`)
-	set(vm9, controller.Condition{Revision: 6}) // is not followed any more
+	set(vm9, controller.Condition{Revision: 6}) // the watcher does not follow it any more
 	set(r1, controller.Condition{Revision: 7, Since: at.Add(time.Hour)})
 	expect(`"id":"r1"`, `"status":"False","reason":"Pending"`, "T04:04:05Z")
 	s.must(200, "DELETE", "/v1/routers/r1", "")

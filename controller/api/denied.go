@@ -17,7 +17,7 @@ func denied(path string) error {
 		st, ok := info.Sys().(*syscall.Stat_t)
 		switch {
 		case !ok:
-		case st.Gid == 0: // the daemon found no such group when it started
+		case st.Gid == 0: // the group did not exist when the daemon started
 			return fmt.Errorf("%w: be root, or add group %s, join it and restart the daemon", fs.ErrPermission, group)
 		default:
 			group = strconv.Itoa(int(st.Gid))

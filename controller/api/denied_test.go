@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// A process without permission for the API's socket gets an error that names the group with
-// permission.
+// If a process has no permission for the API's socket, the error names the group that has.
 func TestDeniedNamesGroup(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "api.sock")
 	check := func(want string) {
@@ -18,7 +17,7 @@ func TestDeniedNamesGroup(t *testing.T) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
-	check("permission denied: be root or join group ofdvr") // where the socket cannot be seen
+	check("permission denied: be root or join group ofdvr") // in a place where the process cannot see the socket
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -9,16 +9,16 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// A digester computes digests of states of the intent, each from the one before. The
-// zero value is ready for use.
+// A digester computes the digest of each state of the intent from the digest of the previous state.
+// The zero value is ready for use.
 type digester struct {
 	mu     sync.Mutex
 	index  *routing.Index // nil means the empty intent
 	digest topology.Digest
 }
 
-// of returns the digest of a state. It takes time in proportion to the objects that
-// differ from the previous state.
+// of returns the digest of a state. The time is proportional to the number of objects that differ
+// from the previous state.
 func (d *digester) of(st *ledger.Intent) topology.Digest {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -29,9 +29,8 @@ func (d *digester) of(st *ledger.Intent) topology.Digest {
 	return d.digest
 }
 
-// topologyTag is the ETag of the topology as a whole: its revision and the beginning of
-// its digest. The revision alone is not enough, because a restored store has lower
-// revisions again.
+// topologyTag is the ETag of the topology as a whole: its revision and the beginning of its digest.
+// The revision alone is not enough, because restoring a store lowers the revision.
 func (s *service) topologyTag(st *ledger.Intent) string {
 	return fmt.Sprintf(`"r%d-%.12s"`, st.Revision, s.digester.of(st))
 }

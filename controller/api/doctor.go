@@ -10,7 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/controller/doctor"
 )
 
-// examineTimeout is the time limit of an examination, which reads everything again.
+// examineTimeout is the time limit of an examination. It is long because an examination reads
+// everything again.
 const examineTimeout = time.Minute
 
 func (s *service) registerExamination(a huma.API) {

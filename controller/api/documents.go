@@ -9,9 +9,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
-// These are the documents of the API's answers. Huma generates the schemas of GET
-// /v1/openapi.json from these types and their tags, from [controller.Status], and from the
-// documents of package topology, which are also the bodies of writes.
+// These are the documents of the API's answers. Huma generates the schemas of GET /v1/openapi.json
+// from these types and their tags, from [controller.Status], and from the documents of package
+// topology. The bodies of writes are documents of package topology too.
 
 // A Problem is the body of every error (RFC 9457).
 type Problem struct {
@@ -112,7 +112,7 @@ type Event struct {
 	Kind     string          `json:"kind"`
 	ID       string          `json:"id"`
 	Op       string          `json:"op"`
-	Object   json.RawMessage `json:"object,omitempty"` // absent if it was deleted, and for conditions
+	Object   json.RawMessage `json:"object,omitempty"` // absent if the object was deleted, and for conditions
 	// Conditions are the conditions of the object, if Op is conditions.
 	Conditions []Condition `json:"conditions,omitempty"`
 }
@@ -179,7 +179,7 @@ type HistoryDocument struct {
 	Left       int              `json:"left,omitempty" doc:"Interfaces without a history, because there are too many"`
 }
 
-// A SeriesDocument has rates, oldest first. All series of an answer have the same length.
+// A SeriesDocument has rates, the oldest first. All series of an answer have the same length.
 type SeriesDocument struct {
 	Router    string    `json:"router,omitempty"`
 	Interface string    `json:"interface,omitempty"`

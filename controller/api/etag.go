@@ -13,25 +13,25 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// Conditional are the parameters of a write that is carried out only if the client knows
-// the current state of the object.
+// Conditional has the parameters by which a write is carried out only if the client knows the
+// current state of the object.
 type Conditional struct {
 	IfMatch     string `header:"If-Match" doc:"Write only if the object has one of these ETags; * for any. Otherwise the answer is 412"`
 	IfNoneMatch string `header:"If-None-Match" doc:"*: write only if the object does not exist. Otherwise the answer is 412"`
 }
 
-// Revalidating are the parameters of a read by a client that has an earlier answer.
+// Revalidating has the parameters of a read by a client that has an earlier answer.
 type Revalidating struct {
 	IfNoneMatch string `header:"If-None-Match" doc:"ETags of earlier answers. If one of them is still right, the answer is 304 without a body"`
 }
 
-// unchanged reports whether the client has the answer with this ETag. The
-// comparison is weak (RFC 9110 §13.1.2).
+// unchanged reports whether the client already has the answer with ETag tag. The comparison is weak
+// (RFC 9110 §13.1.2).
 func (r Revalidating) unchanged(tag string) bool {
 	return r.IfNoneMatch != "" && matches(strings.ReplaceAll(r.IfNoneMatch, `W/"`, `"`), strings.TrimPrefix(tag, "W/"))
 }
 
-// revalidated adds to a read that it may be answered with 304.
+// revalidated adds the status 304 to the description of a read.
 func revalidated(op huma.Operation) huma.Operation {
 	op.Responses = map[string]*huma.Response{"304": {Description: "The client has this answer: it sent its ETag in If-None-Match"}}
 	return op
@@ -52,7 +52,7 @@ func answer[D any](r interface{ unchanged(tag string) bool }, tag string, body D
 	return &tagged[D]{Status: http.StatusOK, ETag: tag, Body: body}
 }
 
-// etag returns the ETag of an object, "" if it does not exist. It depends only on the
+// etag returns the ETag of an object, or "" if it does not exist. The ETag depends only on the
 // object.
 func etag(s *ledger.Intent, o ledger.Object) string {
 	b := textOf(s, o)
@@ -62,7 +62,7 @@ func etag(s *ledger.Intent, o ledger.Object) string {
 	return tagOfText(b)
 }
 
-// textOf returns the document of an object, nil if it does not exist.
+// textOf returns the document of an object, or nil if it does not exist.
 func textOf(s *ledger.Intent, o ledger.Object) []byte {
 	switch o.Kind {
 	case routing.KindHost:
@@ -91,7 +91,7 @@ func tagOfText(b []byte) string {
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 }
 
-// on returns edit with the conditions of c on something whose ETag tag returns.
+// on returns edit with the conditions of c. tag returns the ETag that the conditions are about.
 func (c Conditional) on(tag func(*ledger.Intent) string, edit ledger.Edit) ledger.Edit {
 	if c.IfMatch == "" && c.IfNoneMatch == "" {
 		return edit
@@ -111,8 +111,8 @@ func (c Conditional) on(tag func(*ledger.Intent) string, edit ledger.Edit) ledge
 	}
 }
 
-// matches reports whether tag is among the ETags of a header (RFC 9110 §13.1.1). tag is
-// "" if there is no ETag.
+// matches reports whether tag is among the ETags of a header (RFC 9110 §13.1.1). tag is "" if the
+// object does not exist.
 func matches(header, tag string) bool {
 	if tag == "" {
 		return false

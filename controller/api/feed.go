@@ -19,7 +19,7 @@ const (
 type feed struct {
 	mu     sync.Mutex
 	pieces map[pieceKey]*piece
-	order  []pieceKey // of pieces, oldest first
+	order  []pieceKey // keys of pieces, the oldest first
 	bytes  int        // of pieces
 }
 
@@ -27,17 +27,17 @@ type feed struct {
 type pieceKey struct {
 	revision uint64
 	first    int    // index in the events of the revision
-	kind     string // of objects; "" is all
+	kind     string // kind of the objects; "" means all kinds
 }
 
-// A piece is formatted events of one revision, or a part of them.
+// A piece has formatted events of one revision: all events or a part.
 type piece struct {
 	text []byte
-	next int // index of the event after it
+	next int // index of the first event after the piece
 }
 
-// piece returns the piece that begins at event first of a revision, with the events of
-// one kind, or of all.
+// piece returns the piece that begins at event first of a revision. It has the events of one kind
+// of objects, or of all kinds.
 func (f *feed) piece(events []ledger.Event, first int, kind string) *piece {
 	key := pieceKey{events[0].Revision, first, kind}
 	f.mu.Lock()
@@ -78,7 +78,7 @@ func format(events []ledger.Event, first int, kind string) *piece {
 				b = append(b, '\n')
 			}
 		}
-		if last { // an id alone is no event, but a browser remembers it
+		if last { // without data, this is no event for a browser, but the browser remembers the id
 			b = fmt.Appendf(b, "id: %d\n\n", e.Revision)
 		}
 	}

@@ -21,7 +21,7 @@ func (s *service) registerFlows(a huma.API) {
 	}, s.flows)
 }
 
-// flows streams the flows, of which there may be hundreds of thousands.
+// flows streams the flows, because a switch may have hundreds of thousands.
 func (s *service) flows(ctx context.Context, in *struct {
 	ID string `path:"id"`
 }) (*huma.StreamResponse, error) {

@@ -22,7 +22,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// Every mistake in a body has a clear answer, and nothing changes.
+// Every mistake in a body has a clear answer and changes nothing.
 func TestBadBodies(t *testing.T) {
 	s := filled(t)
 	before := s.must(200, "GET", "/v1/topology", "")
@@ -69,11 +69,11 @@ func (e *endless) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// A body of 1 GiB is refused when it exceeds the limit, with or without a declared length.
-// Many such bodies at once are also refused, in bounded memory.
+// A body of 1 GiB is refused as soon as it exceeds the limit, with or without a declared length.
+// Many such bodies at once are refused too, in bounded memory.
 func TestHugeBodies(t *testing.T) {
 	s := filled(t)
-	defer debug.SetGCPercent(debug.SetGCPercent(100)) // as in the daemon, whatever GOGC says
+	defer debug.SetGCPercent(debug.SetGCPercent(100)) // as in the daemon; overrides GOGC
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	var g sync.WaitGroup
@@ -88,7 +88,7 @@ func TestHugeBodies(t *testing.T) {
 			if err != nil {
 				return // the connection was closed while it was sending
 			}
-			if r.status != http.StatusRequestEntityTooLarge && (r.status != http.StatusServiceUnavailable || method == "PUT") { // eight of 32 MiB do not fit
+			if r.status != http.StatusRequestEntityTooLarge && (r.status != http.StatusServiceUnavailable || method == "PUT") { // eight bodies of 32 MiB do not fit
 				t.Errorf("%s: %d %s", path, r.status, r.text)
 			}
 			refused.Add(1)
@@ -105,8 +105,8 @@ func TestHugeBodies(t *testing.T) {
 	s.must(200, "GET", "/v1/ports/vm1", "")
 }
 
-// FuzzRequests sends arbitrary requests to a server. It answers each with a success or
-// with a problem of status 4xx, and never accepts an invalid intent.
+// FuzzRequests sends arbitrary requests to a server. The server answers each request with a success
+// or with a problem of status 4xx, and never accepts an invalid intent.
 func FuzzRequests(f *testing.F) {
 	methods := []string{"GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "BREW"}
 	for i, path := range hostile.Paths() {
@@ -137,8 +137,8 @@ func FuzzRequests(f *testing.F) {
 	})
 }
 
-// The requests of a hostile client, chosen by a seed, are answered like the requests of
-// [FuzzRequests]. Some are carried out, and objects of others do not change.
+// A hostile client sends requests that a seed selects. They are answered like those of
+// [FuzzRequests]. Some are carried out, and the objects of other clients do not change.
 func TestFuzzedRequests(t *testing.T) {
 	s := filled(t)
 	h := api.Handler(s.ledger, s.fabric, testLog, "v1", nil)

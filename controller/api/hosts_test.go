@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// spanning returns the server of filled with two hosts and a network between them, on which a
-// port is expected on the first host.
+// spanning returns the server of filled with two hosts, and a network between them with a port that
+// is expected on the first host.
 func spanning(t *testing.T) *server {
 	s := filled(t)
 	s.must(201, "PUT", "/v1/hosts/h1", `{"name":"rack 1","labels":{"site":"a"},"tunnel":{"address":"192.0.2.1"}}`)
@@ -79,7 +79,7 @@ func TestHosts(t *testing.T) {
 	s.must(404, "GET", "/v1/hosts/h3", "").problem(t)
 }
 
-// A host on which ports are expected is deleted only by cascade, and the ports stay.
+// If ports are expected on a host, only cascade deletes the host. The ports stay.
 func TestHostReferences(t *testing.T) {
 	s := spanning(t)
 	p := s.must(409, "DELETE", "/v1/hosts/h1", "").problem(t)

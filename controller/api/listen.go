@@ -21,15 +21,15 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// Access configures which clients may use the API.
+// Access configures the clients that may use the API.
 type Access struct {
-	// Group owns Unix sockets, together with root; "" is the group of the process.
+	// Group is the group of Unix sockets, which root owns. "" means the group of the process.
 	Group string
-	// TLS are the files of ssl: endpoints. With a CACert, clients with a certificate
-	// that it signs may use the API.
+	// TLS has the files of ssl: endpoints. If it has a CACert, clients with a certificate signed by
+	// it may use the API.
 	TLS credentials.Files
-	// TokenFile has the bearer token (RFC 6750) with which a client may use the API
-	// over ssl:. It is read at every request; "" is none.
+	// TokenFile is a file with the bearer token (RFC 6750) that allows a client to use the API over
+	// ssl:. It is read at every request. "" means no token.
 	TokenFile string
 }
 
@@ -104,8 +104,8 @@ func Listen(e Endpoint, a Access, log *zap.Logger) (net.Listener, error) {
 	return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: config}), nil
 }
 
-// Guard returns a handler that passes to h the requests that arrive over a Unix
-// socket, with a certificate, or with the token.
+// Guard returns a handler that passes requests to h only if they arrive over a Unix socket, with a
+// certificate, or with the token.
 func (a Access) Guard(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil || len(r.TLS.VerifiedChains) > 0 || a.TokenFile != "" && hasToken(r, a.TokenFile) {
@@ -127,7 +127,7 @@ func hasToken(r *http.Request, file string) bool {
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
-// minToken is the minimum length of a token, in bytes, so that it cannot be guessed.
+// minToken is the minimum length of a token in bytes. A shorter token could be guessed.
 const minToken = 16
 
 func token(file string) (string, error) {
@@ -142,12 +142,12 @@ func token(file string) (string, error) {
 	return t, nil
 }
 
-// ErrAnswered means that another daemon listens on a Unix socket.
+// ErrAnswered means that another daemon listens on the Unix socket.
 var ErrAnswered = errors.New("another ofdvr answers there")
 
-// listenUnix listens on a Unix socket that owner and group may read and write. The
-// socket of a daemon that has ended is replaced. It is an error if a daemon answers
-// on it, or if the path is not a socket.
+// listenUnix listens on a Unix socket that owner and group may read and write. It replaces the
+// socket of a daemon that has ended. It fails if a daemon answers on the socket, or if the path is
+// not a socket.
 func listenUnix(path, group string) (net.Listener, error) {
 	gid, err := groupID(group)
 	if err != nil {
@@ -170,7 +170,7 @@ func listenUnix(path, group string) (net.Listener, error) {
 	return ln, nil
 }
 
-// groupID returns the ID of a group, -1 for "".
+// groupID returns the ID of a group, or -1 for "".
 func groupID(group string) (int, error) {
 	if group == "" {
 		return -1, nil

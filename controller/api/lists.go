@@ -16,7 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// Listing are the parameters of every list.
+// Listing has the parameters of every list.
 type Listing struct {
 	Revalidating
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many objects at most"`
@@ -51,7 +51,7 @@ func page[T, D any](s *service, p Listing, l list[T, D]) (*tagged[Page[D]], erro
 	last := ""
 	for v := range l.from(st.Index, max(string(after), p.ID)) {
 		if p.ID != "" && l.id(v) != p.ID {
-			break // the following ones have larger IDs
+			break // all following objects have larger IDs
 		}
 		meta := l.meta(v)
 		if p.After != "" && l.id(v) == string(after) || p.Name != "" && !meta.HasName(p.Name) || !labels.Matches(meta) || !l.keep(st.Index, v) {

@@ -13,7 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// eventsWait is how long a request waits for an event.
+// eventsWait is the time that a request waits for an event.
 const eventsWait = 30 * time.Second
 
 type eventsInput struct {
@@ -89,7 +89,8 @@ func (s *service) events(ctx context.Context, in *eventsInput) (*struct{ Body Ev
 	return &struct{ Body EventsDocument }{out}, nil
 }
 
-// knows returns an error if the router of a first request neither exists nor has events.
+// knows returns an error if a client's first request is for a router that neither exists nor has
+// events.
 func (s *service) knows(in *eventsInput) error {
 	o := ledger.Object{Kind: routing.KindRouter, ID: in.Router}
 	st := s.intent.Intent()

@@ -10,8 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Machine describes whether and where the machine of a port is on the integration
-// bridge.
+// A Machine describes the place of a port's machine on the integration bridge.
 type Machine struct {
 	Port       string  `json:"port" doc:"ID of the port"`
 	Network    string  `json:"network" doc:"ID of its network"`
@@ -27,8 +26,8 @@ type Machine struct {
 	Remedy     string  `json:"remedy,omitempty" doc:"What to do about it"`
 }
 
-// MachineCounts are the answer of GET /v1/machines/counts: the number of ports in each
-// state, of the ports that are up and bound.
+// MachineCounts is the answer of GET /v1/machines/counts: the number of ports in each state. Only
+// ports that are up and bound are counted.
 type MachineCounts struct {
 	Seen      int `json:"seen"`
 	NotSeen   int `json:"not_seen"`
@@ -56,7 +55,7 @@ func (s *service) registerMachines(a huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		var v *machines.View // over the index of the page
+		var v *machines.View // of the index of the page, so that both agree
 		return page(s, in.Listing, list[routing.Port, Machine]{
 			from: from,
 			id:   func(p routing.Port) string { return p.ID },

@@ -11,12 +11,12 @@ import (
 // mergePatch is the media type of merge patches (RFC 7396).
 const mergePatch = "application/merge-patch+json"
 
-// wrongType returns the problem of a body whose media type is not want, or nil if there
-// is no problem. Unspecific types, such as curl's default, are accepted as JSON.
+// wrongType returns a problem if the media type of the body is not want. Unspecific types, such as
+// curl's default, are accepted as JSON.
 func (b *Sent) wrongType(want string) *Problem {
 	kind, _, err := mime.ParseMediaType(b.r.Header.Get("Content-Type"))
 	if err != nil {
-		return nil // it is missing or unspecific
+		return nil // the type is missing or unspecific
 	}
 	switch {
 	case strings.Contains(kind, "yaml"):
@@ -39,8 +39,8 @@ func yamlProblem() *Problem {
 // comment or a document mark.
 var yamlStart = regexp.MustCompile(`^(---|%YAML|#|- |["']?[A-Za-z_][A-Za-z0-9_]*["']?:(\s|$))`)
 
-// looksLikeYAML reports whether a body, which should be JSON, is a topology file or
-// an object in YAML.
+// looksLikeYAML reports whether a body, which should be JSON, is probably a topology file or an
+// object in YAML.
 func looksLikeYAML(text []byte) bool {
 	line, _, _ := bytes.Cut(bytes.TrimLeft(text, " \t\r\n\ufeff"), []byte("\n"))
 	return yamlStart.Match(line)

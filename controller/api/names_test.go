@@ -18,7 +18,7 @@ func named(t *testing.T) *server {
 	return s
 }
 
-// Objects are selected by their names and labels, and come back with them.
+// Names and labels select objects, and answers include them.
 func TestNamesAndLabels(t *testing.T) {
 	s := named(t)
 	if got := s.must(200, "GET", "/v1/networks/blue", "").text; got != `{"id":"blue","name":"Office","description":"second floor","labels":{"site":"a"},"vlan":1}`+"\n" {
@@ -68,7 +68,7 @@ func TestNamesAndLabels(t *testing.T) {
 	}
 }
 
-// Names and IDs that cannot be read or typed are refused, each at its place.
+// Names and IDs that people cannot read or type are refused, each at its place in the body.
 func TestUnreadableNames(t *testing.T) {
 	s := named(t)
 	for name, want := range map[string]string{
@@ -84,7 +84,7 @@ func TestUnreadableNames(t *testing.T) {
 	s.must(422, "PUT", "/v1/networks/%E2%80%8B", `{}`).problem(t)
 }
 
-// Values of filters that cannot be read are refused in plain words.
+// Invalid values of filters are refused in plain words.
 func TestFilterValues(t *testing.T) {
 	s := named(t)
 	for query, want := range map[string]string{
@@ -99,7 +99,7 @@ func TestFilterValues(t *testing.T) {
 	}
 }
 
-// A trace of a protocol without ports takes none.
+// A trace of a protocol without ports refuses port numbers.
 func TestTraceWithoutPorts(t *testing.T) {
 	s := named(t)
 	for _, query := range []string{"dport=80", "sport=80", "proto=47&dport=80"} {

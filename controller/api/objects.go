@@ -15,7 +15,7 @@ import (
 // A resource is a kind of objects. D is the document of an object.
 type resource[D any] struct {
 	kind   routing.Kind
-	name   string // of the kind, in the plural
+	name   string // name of the kind, in the plural
 	decode func(body []byte, id string, also func(*routing.Change) error) (routing.Change, error)
 	shape  topology.Shape
 	get    func(x *routing.Index, id string) (D, bool)
@@ -57,7 +57,7 @@ func (s *service) registerObjects(a huma.API) {
 	s.registerParts(a)
 }
 
-// ByID names the object of a request.
+// ByID is the path parameter that names the object of a request.
 type ByID struct {
 	ID string `path:"id" doc:"ID of the object; percent-encoded where a URL needs it"`
 }
@@ -133,12 +133,12 @@ func tagOf(o ledger.Object) func(*ledger.Intent) string {
 	return func(s *ledger.Intent) string { return etag(s, o) }
 }
 
-// also finds mistakes in the content of a change, in addition to its mistakes of form.
+// also finds mistakes in the content of a change. The decoder finds mistakes of form.
 func (s *service) also(c *routing.Change) error { return s.intent.Intent().Index.Check(*c) }
 
-// withBody registers an operation whose body is the document d. Huma does not validate
-// the body against the document's schema, because package topology reads it and finds all
-// mistakes with their positions.
+// withBody registers an operation that has the document d as its body. Huma does not validate the
+// body against the document's schema, because package topology finds all mistakes with their
+// positions.
 func withBody[I, O any](s *service, a huma.API, op huma.Operation, d any, handler func(context.Context, *I) (*O, error)) {
 	media := "application/json"
 	if _, batch := d.(topology.BatchBody); op.Method == http.MethodPatch && !batch {
@@ -160,15 +160,15 @@ func withBody[I, O any](s *service, a huma.API, op huma.Operation, d any, handle
 		}
 		return handler(ctx, in)
 	})
-	// Set after registration, because huma would read a body that has a schema.
-	if media == mergePatch { // it has any part of d, and null
+	// The schema is set after the registration, because otherwise huma would read the body.
+	if media == mergePatch { // a patch may have any part of d, and null
 		body.Content[media] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}}
 		return
 	}
 	body.Content[media] = &huma.MediaType{Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(d), true, "Body")}
 }
 
-// dryRunOnly refuses requests without dry_run.
+// dryRunOnly returns a handler that refuses requests without dry_run.
 func dryRunOnly[I, O any](handler func(context.Context, *I) (*O, error), dry func(*I) bool) func(context.Context, *I) (*O, error) {
 	return func(ctx context.Context, in *I) (*O, error) {
 		if !dry(in) {

@@ -30,8 +30,8 @@ func fill(s *server) *server {
 	return s
 }
 
-// GET returns what was PUT. Putting it again changes nothing, and GET returns the same
-// bytes. Unknown objects are not found.
+// GET returns the object that was PUT. Putting it again changes nothing, and GET returns the same
+// bytes. GET of an unknown object gives 404.
 func TestObjects(t *testing.T) {
 	s := filled(t)
 	for _, path := range []string{"/v1/networks/blue", "/v1/routers/r1", "/v1/ports/vm1"} {
@@ -80,13 +80,13 @@ func TestAnyID(t *testing.T) {
 	}
 	for _, id := range []string{strings.Repeat("x", 65), "\x01", "\xff"} {
 		p := s.must(422, "PUT", "/v1/ports/"+url.PathEscape(id), vm1).problem(t)
-		if len(p.Errors) != 3 || p.Errors[0].Pointer != "/id" { // and the mistakes that vm1 makes here
+		if len(p.Errors) != 3 || p.Errors[0].Pointer != "/id" { // the mistakes of vm1 are included
 			t.Errorf("%q: %+v", id, p)
 		}
 	}
 }
 
-// A conditional write of a client with an old state is refused.
+// A conditional write is refused if the client has an old state of the object.
 func TestConditions(t *testing.T) {
 	s := filled(t)
 	old := s.must(200, "GET", "/v1/ports/vm1", "").header.Get("ETag")
@@ -108,8 +108,8 @@ func TestConditions(t *testing.T) {
 	s.must(200, "PATCH", "/v1/topology", `{"delete":{"ports":["vm1"]}}`, "If-Match", all)
 }
 
-// The pages of a list together have every object once and in order, also if objects
-// change meanwhile. Filters select objects.
+// Together the pages of a list have every object once and in order, also if objects change in the
+// meantime. Filters select objects.
 func TestLists(t *testing.T) {
 	s := filled(t)
 	var ports []string
@@ -166,7 +166,8 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// The objects that refer to a network are listed, and are deleted with it only by cascade.
+// If a network cannot be deleted because other objects refer to it, the answer lists them. With
+// cascade they are deleted too.
 func TestReferences(t *testing.T) {
 	s := filled(t)
 	p := s.must(409, "DELETE", "/v1/networks/blue", "").problem(t)
@@ -180,8 +181,8 @@ func TestReferences(t *testing.T) {
 	}
 }
 
-// With wait=applied the answer comes when the switches have confirmed the write, or lists
-// the pending objects. The write is done in both cases.
+// With wait=applied the answer comes when the switches have confirmed the write. After a timeout it
+// lists the pending objects. The write is done in both cases.
 func TestWait(t *testing.T) {
 	s := filled(t)
 	var w api.Written

@@ -16,12 +16,12 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// A part describes a kind of router parts that are resources of their own. P is the type
-// of such a part, and D the type of its document.
+// A part describes a kind of router parts, interfaces or routes, that have their own paths in the
+// API. P is the type of a part, and D the type of its document.
 type part[P, D any] struct {
 	kind   string // such as interface
-	key    string // of the router's list
-	name   string // of the path's parameter
+	key    string // key of the router's list of such parts
+	name   string // name of the path parameter
 	called string // noun for messages, with a format verb for the name
 	list   func(*routing.Router) *[]P
 	is     func(p *P, name string) bool
@@ -119,8 +119,8 @@ func (s *service) registerParts(a huma.API) {
 	registerPart[getRoute, putRoute, deleteRoute](s, a, routeParts)
 }
 
-// registerPart registers the requests about a kind of parts, whose inputs are G, U
-// and X.
+// registerPart registers the requests about a kind of parts. G, U and X are the inputs of GET, PUT
+// and DELETE.
 func registerPart[G, U, X, P, D any](s *service, a huma.API, part part[P, D]) {
 	op := func(verb, method, summary string, errs ...int) huma.Operation {
 		return huma.Operation{OperationID: verb + "-router-" + part.kind, Method: method, Path: "/v1/routers/{id}/" + part.key + "/{" + part.name + "}",
@@ -180,7 +180,7 @@ func registerPart[G, U, X, P, D any](s *service, a huma.API, part part[P, D]) {
 	})
 }
 
-// withPart returns a copy of list with p at index i, which may be its end.
+// withPart returns a copy of list with p at index i. If i is the length of list, it appends p.
 func withPart[P any](list []P, i int, p P) []P {
 	list = slices.Clone(list)
 	if i == len(list) {
@@ -190,8 +190,8 @@ func withPart[P any](list []P, i int, p P) []P {
 	return list
 }
 
-// prefix returns the beginning of all paths of the part at index i of the only router of
-// a change.
+// prefix returns the path of the part at index i, in a change with one router. All paths in the
+// part begin with it.
 func (part *part[P, D]) prefix(i int) string { return fmt.Sprintf("routers[0].%s[%d].", part.key, i) }
 
 // find returns a router and the index of one of its parts, or -1 if the router does not
@@ -218,8 +218,8 @@ func (part *part[P, D]) missing(router, name string) *Problem {
 	return problem(http.StatusNotFound, "router %q has no "+part.called, router, name)
 }
 
-// write carries out a write of a part. change modifies a copy of the router, whose part
-// has index i.
+// write carries out a write of a part. change modifies a copy of the router. i is the index of the
+// part.
 func (part *part[P, D]) write(ctx context.Context, s *service, in partWriter, sent *Sent, made *bool, change func(st *ledger.Intent, r *routing.Router, name string, i int) error) (*writeOutput, error) {
 	router, name, bad := in.names()
 	if bad != nil {
@@ -262,7 +262,7 @@ func inPart(path, prefix string) string {
 	return ""
 }
 
-// below returns the errors that err joins, with paths as [inPart] returns them.
+// below returns the errors that err joins. It shortens their paths with [inPart].
 func below(err error, prefix string) error {
 	var errs []error
 	for _, err := range joined(err) {

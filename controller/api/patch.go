@@ -43,8 +43,8 @@ func registerPatch[D any](s *service, a huma.API, res resource[D], d D) {
 	})
 }
 
-// patched returns the problem of an object with mistakes that a patch has made. It has no
-// lines and columns: they would refer to the object, which the client has not sent.
+// patched returns the problem of an object that has mistakes after a patch. The problem has no
+// lines and columns, because they would refer to the object, which the client has not sent.
 func patched(err error) *Problem {
 	p := mistaken(err)
 	for i := range p.Errors {

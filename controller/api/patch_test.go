@@ -11,7 +11,7 @@ import (
 
 const patchType = "application/merge-patch+json"
 
-// A merge patch changes only its own keys. The rules of every write hold for it.
+// A merge patch changes only the keys that it has. The rules for all writes hold for it too.
 func TestMergePatch(t *testing.T) {
 	s := named(t)
 	for _, tt := range []struct{ path, patch, want string }{
@@ -95,8 +95,8 @@ func TestMediaTypes(t *testing.T) {
 	}
 }
 
-// The interfaces and routes of a router are written one by one, under the same rules as
-// the router.
+// The interfaces and routes of a router can be written one by one, under the same rules as the
+// router.
 func TestParts(t *testing.T) {
 	s := filled(t)
 	s.must(201, "PUT", "/v1/networks/red", `{}`)
@@ -142,7 +142,7 @@ func TestParts(t *testing.T) {
 		{"GET", "/v1/routers/r1/routes/x", "", 422, `"parameter":"destination"`},
 		{"GET", "/v1/routers/r1/routes/10.1.0.0%2F16", "", 404, `router \"r1\" has no route to 10.1.0.0/16`},
 		{"DELETE", "/v1/routers/r1/interfaces/none", "", 404, `router \"r1\" has no interface on network none`},
-		{"DELETE", "/v1/routers/r1/interfaces/red", "", 422, "10.0.3.9"}, // a route needs it
+		{"DELETE", "/v1/routers/r1/interfaces/red", "", 422, "10.0.3.9"}, // a route needs this interface
 		{"PUT", blue, `{"id":"r1-blue","network":"green","mac":"02:00:00:00:01:01","addresses":["10.0.1.1/24"]}`, 422, `"pointer":"/network"`},
 		{"PUT", blue, `{"id":"r1-blue","mac":"03:00:00:00:01:01","addresses":["10.0.2.3/24"]}`, 422, `"pointer":"/mac","line":1,"column":23`},
 		{"PUT", to, `{"nexthop":"10.7.0.1"}`, 422, `"pointer":"/nexthop"`},

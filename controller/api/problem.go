@@ -47,8 +47,8 @@ func Refuse(w http.ResponseWriter, status int, format string, args ...any) {
 	problem(status, format, args...).write(w)
 }
 
-// OwnOrigin returns a handler that refuses cross-site requests that would change
-// something, because a browser may have a client certificate.
+// OwnOrigin returns a handler that refuses cross-site requests that could change the intent. A
+// browser may send such requests with its user's client certificate.
 func OwnOrigin(h http.Handler) http.Handler {
 	p := http.NewCrossOriginProtection()
 	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,8 +57,7 @@ func OwnOrigin(h http.Handler) http.Handler {
 	return p.Handler(h)
 }
 
-// ownErrors converts huma's errors, which are about parameters and bodies that cannot
-// be read, to Problems.
+// ownErrors converts huma's errors to Problems. Huma reports unreadable parameters and bodies.
 func ownErrors(_ huma.Context, _ string, v any) (any, error) {
 	e, ok := v.(*huma.ErrorModel)
 	if !ok {
@@ -79,7 +78,7 @@ func ownErrors(_ huma.Context, _ string, v any) (any, error) {
 	return p, nil
 }
 
-// plainMessages are beginnings of huma's messages about values, with our texts.
+// plainMessages maps the beginnings of huma's messages about values to our texts.
 var plainMessages = []struct{ begin, says string }{
 	{"invalid integer", "want a whole number"},
 	{"invalid boolean", "want true or false"},
@@ -150,7 +149,7 @@ func mistaken(err error) *Problem {
 	return p
 }
 
-// joined returns the errors that err joins, or err alone.
+// joined returns the errors that err joins. If err is no join, it returns err.
 func joined(err error) []error {
 	if j, ok := err.(interface{ Unwrap() []error }); ok {
 		var out []error

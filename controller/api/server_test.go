@@ -58,7 +58,7 @@ func (*file) Follow(ctx context.Context, since uint64, compare func(*routing.Mod
 	return disk{}.Follow(ctx, since, compare, tell)
 }
 
-// A fabric has switches that do nothing, and confirm writes when a test says so.
+// A fabric has switches that do nothing. They confirm writes when a test says so.
 type fabric struct {
 	api.Switches // nil, because no test calls the other methods
 	mu           sync.Mutex
@@ -210,7 +210,7 @@ func (s *server) must(status int, method, path, body string, header ...string) r
 // unixSocket returns a path for a Unix socket.
 func unixSocket(t testing.TB) string { return filepath.Join(t.TempDir(), "new", "api.sock") }
 
-// listenUnix also serves on a Unix socket, until the test ends, and returns its path.
+// listenUnix makes the server serve on a Unix socket too, until the test ends. It returns the path.
 func (s *server) listenUnix() string {
 	s.t.Helper()
 	path := unixSocket(s.t)

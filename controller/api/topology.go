@@ -13,7 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// A topologyInput is the input of writes that replace everything.
+// A topologyInput is the input of writes that replace the whole topology.
 type topologyInput struct {
 	Conditional
 	Writing
@@ -111,7 +111,7 @@ func (s *service) registerTopology(a huma.API) {
 	})
 }
 
-// planFile plans that the objects of m replace those of the daemon's topology file.
+// planFile plans a change in which the objects of m replace those of the daemon's topology file.
 func (s *service) planFile(ctx context.Context, in *topologyInput, m *routing.Model) (*writeOutput, error) {
 	if !in.DryRun {
 		return nil, problem(http.StatusUnprocessableEntity, "as_file=true needs dry_run=true: only the daemon's host can change its topology file")

@@ -68,8 +68,8 @@ func (s *service) registerWatch(a huma.API) {
 	})
 }
 
-// A stream writes events to one watcher at the speed at which it reads. Pending events
-// are kept once for all watchers, in the history of the ledger.
+// A stream writes events to one watcher, as fast as the watcher reads. All watchers share the
+// pending events, which are in the history of the ledger.
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
@@ -77,10 +77,10 @@ type stream struct {
 	kind    string // "" is all
 	since   uint64 // all changes up to this revision were written
 
-	follower *follower // of conditions; nil if the watcher does not request them
+	follower *follower // finds changes of conditions; nil if the watcher does not request them
 }
 
-// run returns when the watcher disconnects, does not read, or has missed events.
+// run writes events until the watcher disconnects, does not read, or has missed events.
 func (st *stream) run(ctx context.Context, from Intent, events []ledger.Event, more <-chan struct{}) {
 	h := st.w.Header()
 	h.Set("Content-Type", "text/event-stream")
@@ -117,7 +117,7 @@ func (st *stream) run(ctx context.Context, from Intent, events []ledger.Event, m
 			case <-ctx.Done():
 				return
 			case <-more:
-				select { // faster changes are written together
+				select { // changes within watchPause are written together
 				case <-next.C:
 					next.Reset(watchPause)
 				case <-ctx.Done():

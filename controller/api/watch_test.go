@@ -59,8 +59,8 @@ func (w *watcher) next() string {
 	}
 }
 
-// The stream has every change once and in order. A client that continues from the id of
-// an event misses none and sees none twice.
+// The stream has every change once and in order. A client that continues from the id of an event
+// misses no event and sees none twice.
 func TestWatch(t *testing.T) {
 	s := filled(t)
 	w := s.watch(t, "since=2")
@@ -102,7 +102,8 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// The client gets the events of the stream, and an error if it has missed some.
+// Client.Watch passes the events of the stream to its caller. It returns an error if events were
+// missed.
 func TestClientWatches(t *testing.T) {
 	s := filled(t)
 	path := s.listenUnix()
@@ -137,7 +138,7 @@ func TestClientWatches(t *testing.T) {
 func TestStuckWatchers(t *testing.T) {
 	api.SetWatchWrite(t, time.Hour) // a writer blocked by a watcher would wait for the whole test
 	s := fill(serveWith(t, nil, 4_000))
-	path := s.listenUnix() // its buffers are small
+	path := s.listenUnix() // a Unix socket has small buffers
 	dial := func() net.Conn {
 		nc, err := net.Dial("unix", path)
 		if err != nil {
@@ -152,7 +153,7 @@ func TestStuckWatchers(t *testing.T) {
 	}
 	late := dial()
 	quick := s.watch(t, "since=4")
-	const rounds, ports = 10, 1_000 // more than the history holds
+	const rounds, ports = 10, 1_000 // more changes than the history holds
 	body := func(round int) string {
 		var b strings.Builder
 		b.WriteString(`{"put":{"ports":[`)

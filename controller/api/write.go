@@ -14,7 +14,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// Writing are the parameters of every write.
+// Writing has the parameters of every write.
 type Writing struct {
 	Wait    string `query:"wait" enum:"applied" doc:"applied: answer when the switches have confirmed the write"`
 	Timeout string `query:"timeout" default:"5s" example:"5s" doc:"Time limit of wait, at most 5m; after it the answer says what is pending and why"`
@@ -35,9 +35,9 @@ type request struct {
 	edit    ledger.Edit
 	place   func(path string) string    // translates a path in the put objects to a path in the body; nil if they are equal
 	warn    *routing.Model              // the put objects, set at the latest when edit returns
-	plan    bool                        // answer with the plan, also if it is not a dry run
+	plan    bool                        // answer with the plan even if the write is not a dry run
 	created bool                        // answer 201 if an object was created
-	made    *bool                       // answer 201 if it is true when edit returns; may be nil
+	made    *bool                       // answer 201 if *made is true when edit returns; may be nil
 	tag     func(*ledger.Intent) string // returns the ETag of the written object; nil if it has none
 }
 
@@ -72,7 +72,7 @@ func (s *service) write(ctx context.Context, q request) (*writeOutput, error) {
 	}
 	out := q.answer(r.Intent.Revision, r, plan)
 	if q.sent != nil {
-		q.sent.release() // other bodies need not wait for the switches
+		q.sent.release() // other bodies need not wait until the switches have confirmed this write
 	}
 	if q.Wait == "" {
 		return out, nil
@@ -132,8 +132,8 @@ func (q *request) answer(revision uint64, r ledger.Result, plan *PlanDocument) *
 	return out
 }
 
-// await waits until a write is applied or the timeout has passed. It returns the changes
-// still pending, including flows that the switches refuse.
+// await waits until a write is applied or the timeout has passed. It returns the pending changes,
+// including flows that the switches refuse.
 func (s *service) await(ctx context.Context, timeout time.Duration, r ledger.Result) ([]controller.Pending, error) {
 	if len(r.Touched) == 0 {
 		return nil, nil

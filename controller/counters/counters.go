@@ -39,11 +39,11 @@ type Snapshot struct {
 // A Router has the counters of one router's switch.
 type Router struct {
 	Router string
-	// Known means that there are counters, because the switch was read or the previous daemon
-	// saved some.
+	// Known means that the counters are known: the switch was read, or the previous daemon saved
+	// them.
 	Known      bool
 	Read       bool          // the switch was read
-	Age        time.Duration // since the reading, if Read
+	Age        time.Duration // time since the reading; only if Read
 	Connected  bool
 	Load       ofconn.Load // load of the connection, if Connected
 	Total      ByRole      // counters of flows that do not belong to a single interface
@@ -55,7 +55,7 @@ type Router struct {
 // the flows of its ports. Packets that were routed out of the interface have
 // [compile.RoleDeliver] or [compile.RoleExtra].
 type Object struct {
-	ID     string // of a route: its destination
+	ID     string // the ID; for a route, its destination
 	ByRole ByRole
 }
 
@@ -73,8 +73,8 @@ func (b ByRole) Sum(roles ...compile.Role) (t Tally) {
 // Routed returns the packets that the switch routed out of an interface.
 func (b ByRole) Routed() Tally { return b.Sum(compile.RoleDeliver, compile.RoleExtra) }
 
-// fallbackReasons has the roles of flows that hand packets to the kernel, by the reason in
-// metrics and texts.
+// fallbackReasons maps a reason in metrics and texts to the roles of flows that hand packets to the
+// kernel for this reason.
 var fallbackReasons = map[string][]compile.Role{
 	"ttl":       {compile.RoleTTL},
 	"mtu":       {compile.RoleLarger},
@@ -84,8 +84,8 @@ var fallbackReasons = map[string][]compile.Role{
 	"other":     {compile.RoleFallback},
 }
 
-// LimitedKinds has the roles of packets that meters have dropped, by the kind in metrics and
-// texts.
+// LimitedKinds maps a kind of limit in metrics and texts to the role of packets that meters of this
+// kind have dropped.
 var LimitedKinds = map[string]compile.Role{
 	"resolution": compile.RoleLimitedResolution,
 	"echo":       compile.RoleLimitedEcho,
@@ -103,9 +103,9 @@ func (b ByRole) Limited() map[string]uint64 {
 	return out
 }
 
-// Fallback returns the number of packets of an interface that were handed to the kernel, or
-// were dropped because the router has no namespace. The numbers are by reason: ttl, mtu,
-// exception, no_route, unknown and other.
+// Fallback returns the number of packets of an interface that were handed to the kernel, or were
+// dropped because the router has no namespace, by reason: ttl, mtu, exception, no_route, unknown
+// and other.
 func (b ByRole) Fallback() map[string]uint64 {
 	out := make(map[string]uint64, len(fallbackReasons))
 	for reason, roles := range fallbackReasons {
@@ -129,16 +129,16 @@ const (
 
 // Config configures a [Book].
 type Config struct {
-	// File keeps the counters while no daemon runs; "" means that they are lost.
+	// File keeps the counters while no daemon runs. If it is "", they are lost.
 	File string
 	// Ports is the number of ports in a snapshot. Ports with the most packets come first. 0
 	// means no ports, and a negative number means all ports.
 	Ports int
-	// Refused is called when a router's counters grew by an implausible amount and were
-	// therefore not added.
+	// Refused is called when counters of a router were not added, because they grew by an
+	// implausible amount.
 	Refused func(router string, j *Jump)
-	// Limited is called with the number of packets of an interface that meters have dropped
-	// since the previous reading. The parameter kind is a key of [LimitedKinds].
+	// Limited is called with the number of packets of an interface that meters have dropped since
+	// the previous reading. kind is a key of [LimitedKinds].
 	Limited func(router, iface, kind string, packets int)
 	// SaveFailed is called when the file could not be written.
 	SaveFailed func(error)
@@ -153,7 +153,7 @@ type Book struct {
 	mu      sync.Mutex // guards the fields below, and the values that they refer to
 	loaded  bool       // the file has been read
 	routers map[string]*routerCounters
-	news    bool // something was counted that is not in the file
+	news    bool // packets were counted that are not in the file yet
 }
 
 // NewBook returns an empty Book. It reads the file at the first Snapshot or reading.
@@ -165,9 +165,9 @@ type Source struct {
 	Reader *Reader // reads the router's switch; nil if not connected
 }
 
-// Snapshot requests readings of the connected switches and returns the counters. It waits for
-// a short time only (budget). That is enough for current values (maxAge), unless a switch has
-// very many flows. The counters of such a switch come from its latest reading.
+// Snapshot requests readings of the connected switches and returns the counters. It waits for a
+// short time only (budget). Usually this is enough for current values (maxAge). If a switch has
+// very many flows, its counters come from its latest reading.
 func (b *Book) Snapshot(ctx context.Context, sources []Source) Snapshot {
 	await(ctx, sources, (*Reader).ask)
 	b.mu.Lock()
@@ -185,16 +185,16 @@ func (b *Book) Snapshot(ctx context.Context, sources []Source) Snapshot {
 			reported[p.subject()], b.news = true, true
 		}
 	}
-	if b.news { // saved before they are reported
+	if b.news { // counters must be saved before they are reported
 		b.save()
 		b.news = false
 	}
 	return out
 }
 
-// Glance is Snapshot without ports, for a caller that polls all day and shows only
-// differences. It writes no file. A slow switch is read during at most 1/glanceShare of the
-// time.
+// Glance is like Snapshot, but without ports. It is for a caller that polls permanently and needs
+// only differences, so it writes no file. It reads a slow switch during at most 1/glanceShare of
+// the time.
 func (b *Book) Glance(ctx context.Context, sources []Source) Snapshot {
 	await(ctx, sources, (*Reader).glance)
 	b.mu.Lock()
@@ -202,7 +202,7 @@ func (b *Book) Glance(ctx context.Context, sources []Source) Snapshot {
 	return b.snapshot(sources)
 }
 
-// await requests readings with ask, and waits for them, but not longer than budget.
+// await requests readings with ask. It waits for them, but not longer than budget.
 func await(ctx context.Context, sources []Source, ask func(*Reader) <-chan struct{}) {
 	var reading []<-chan struct{}
 	for _, src := range sources {
@@ -282,7 +282,7 @@ func (rc *routerCounters) snapshot(r *routing.Router) Router {
 	return out
 }
 
-// mostPackets orders ports by packets, most first, and then by name.
+// mostPackets orders ports by descending number of packets, and then by name.
 func mostPackets(a, b Port) int {
 	return cmp.Or(cmp.Compare(b.Packets, a.Packets), strings.Compare(a.Router, b.Router), strings.Compare(a.Port, b.Port), strings.Compare(a.Interface, b.Interface))
 }

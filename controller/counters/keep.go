@@ -12,25 +12,23 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Counters must outlive the daemon, because they must not be smaller after a restart. The
-// switch continues to count while no daemon runs. Therefore the file has two values for each
-// sum: the value that was reported last, and the part of it that was counted by deleted flows.
-// The rest is still in the counters of the switch. The file is on a file system that a restart
-// of the machine clears. The restart clears the switch's counters too.
+// After a restart of the daemon, counters must not be smaller than before. The switch continues to
+// count while no daemon runs. Therefore the file has two values for each sum: the last reported
+// value, and the part of this value that was counted by deleted flows. The rest is still in the
+// counters of the switch. A restart of the machine clears the switch's counters, and also the file,
+// which is on a temporary file system.
 
 // keptCounters is the file's entry for one router.
 type keptCounters struct {
-	Reported sums // the sums, as last reported
-	// Before is the part of Reported that was counted by deleted flows, not by the flows that
-	// are now in the switch. It is negative (modulo 2^64) if the flows have counted an
-	// implausible amount that was not added.
+	Reported sums // the last reported sums
+	// Before is the part of Reported that was counted by deleted flows. It is negative (modulo
+	// 2^64) if existing flows have counted an implausible amount that was not added.
 	Before sums
 	At     time.Duration `json:",omitempty"` // time of the reading, since the start of the machine; 0 if not known
 }
 
-// load reads the counters that the previous daemon saved. It does so at the first call only.
-// If the file cannot be read, load logs a warning and counting starts from the values of the
-// switches.
+// load reads the counters that the previous daemon saved, at the first call only. If it cannot read
+// the file, it logs a warning, and counting starts from the values of the switches.
 func (b *Book) load() {
 	if b.loaded {
 		return

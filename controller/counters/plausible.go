@@ -10,11 +10,11 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// The sums are permanent, so the counters that a switch reports are checked before they are
-// added. A counter cannot grow by more than a link carries.
+// The sums can never be corrected, so a counter from a switch is checked before it is added. It
+// cannot grow by more than a link carries.
 
-// A link of 1 Tbit/s carries these bytes in a second, and this number of packets of the
-// smallest size, including the gaps between them.
+// A link of 1 Tbit/s carries at most these numbers of bytes and packets in a second. The packets
+// have the smallest size, with the gaps between them.
 const (
 	linkBytes   = 125e9
 	linkPackets = 1.5e9
@@ -24,7 +24,7 @@ const (
 // adds the datapath's counters with a delay.
 const countingDelay = time.Minute
 
-// carried returns the most that a flow can count in d.
+// carried returns the maximum that a flow can count in d.
 func carried(d time.Duration) Tally {
 	s := (d + countingDelay).Seconds()
 	return Tally{uint64(min(s*linkPackets, math.MaxInt64)), uint64(min(s*linkBytes, math.MaxInt64))}
@@ -37,7 +37,7 @@ func (t Tally) within(limit Tally) bool { return t.Packets <= limit.Packets && t
 func sinceBoot() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return math.MaxInt64 / 2 // unknown on a kernel that is too old
+		return math.MaxInt64 / 2 // an old kernel does not report it
 	}
 	return time.Duration(ts.Nano())
 }
@@ -46,8 +46,8 @@ func sinceBoot() time.Duration {
 type Jump struct {
 	flows int // number of flows or sums
 	first ofproto.Flow
-	grown Tally         // growth of the first one
-	in    time.Duration // the time in which they grew
+	grown Tally         // growth of the first flow or sum
+	in    time.Duration // the time of this growth
 }
 
 // Flows returns the number of flows, or of sums, with an implausible counter.
@@ -72,9 +72,9 @@ func (r *reading) implausible(f ofproto.Flow, grown Tally) {
 	r.jump.flows++
 }
 
-// resume continues the sums of the first reading from the values of the previous daemon.
-// Subjects that the previous daemon had not reported may have been counted since the start of
-// the machine.
+// resume adds the values of the previous daemon to the sums of the first reading. If the previous
+// daemon had not reported a subject, its packets may have been counted since the start of the
+// machine.
 func (r *reading) resume(kept *keptCounters) {
 	since := r.at
 	if kept.At < since {
@@ -99,9 +99,9 @@ func (r *reading) resume(kept *keptCounters) {
 	}
 }
 
-// continued returns the next value of a counter. The parameter reported is its last reported
-// value. The parameter sum is its value from the flows' current counters. A counter never
-// decreases. If it grew by more than limit, continued returns the last value, and ok is false.
+// continued returns the next value of a counter. reported is its last reported value, and sum its
+// value from the flows' current counters. A counter never decreases. If it grew by more than limit,
+// continued returns reported, and ok is false.
 func continued(reported, sum uint64, limit uint64) (next uint64, ok bool) {
 	switch grown := sum - reported; {
 	case grown > math.MaxInt64: // negative, because flows were deleted

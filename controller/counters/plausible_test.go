@@ -22,9 +22,9 @@ func TestCarried(t *testing.T) {
 	}
 }
 
-// Implausible growth of a counter is not added. This holds at the first reading, at a later
-// one, and at the first after a restart of the daemon. Everything else is added, including the
-// later growth of that flow.
+// Implausible growth of a counter is not added. This holds at the first reading, at later readings,
+// and at the first reading after a restart of the daemon. All other growth is added, including
+// later growth of the same flow.
 func TestImplausibleCountersAreNotAdded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := newFixture(t, 0)
@@ -69,7 +69,7 @@ func TestImplausibleCountersAreNotAdded(t *testing.T) {
 		fs.Packets += 3
 		refused(false, read)
 		must(18)
-		fs.Bytes += 20e12 // 160 Tbit, and at most a minute has passed
+		fs.Bytes += 20e12 // 160 Tbit within at most a minute
 		refused(true, read)
 		must(18)
 		b.restart(t)
@@ -79,7 +79,7 @@ func TestImplausibleCountersAreNotAdded(t *testing.T) {
 	})
 }
 
-// A file without the time of the reading is accepted.
+// A file that lacks the time of the reading is accepted.
 func TestKeptCountersWithoutTime(t *testing.T) {
 	var kept keptCounters
 	if err := json.Unmarshal([]byte(`{"Reported":{"i":{"0":{"Packets":7,"Bytes":7}}},"Before":{"i":{"0":{"Packets":7,"Bytes":7}}}}`), &kept); err != nil || kept.At != 0 {

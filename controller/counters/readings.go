@@ -18,17 +18,17 @@ import (
 const (
 	// maxAge is the maximum age of a reading that is reported as current.
 	maxAge = time.Second
-	// If reading a switch takes longer than a request waits, the switch is read periodically,
-	// as long as the last request is more recent than interest. The time between readings is
-	// interval. The readings take at most 1/share of the time.
+	// A switch is slow if reading it takes longer than a request waits. A slow switch is read once
+	// in an interval, until no request has come for the time interest. The readings take at most
+	// 1/share of the time.
 	interval = 10 * time.Second
 	share    = 5
 	interest = 2 * time.Minute
 	// glanceShare replaces share in [Book.Glance].
 	glanceShare = 20
-	// slice is the number of flows that are requested at a time. A switch does nothing else
-	// while it answers, so a change of flows may have to wait. After the answer the switch
-	// gets a pause that is sliceRest times as long as the answer took.
+	// slice is the number of flows that are requested at a time. A switch does nothing else while
+	// it answers, so a change of flows may have to wait. After the answer, the switch gets a pause.
+	// The pause is sliceRest times as long as the answer took.
 	slice     = 2048
 	sliceRest = 4
 )
@@ -40,7 +40,7 @@ type readings struct {
 
 	mu     sync.Mutex    // guards the fields below
 	wanted time.Time     // time of the latest request
-	began  time.Time     // start of the latest reading; zero if there was none, or it failed
+	began  time.Time     // start of the latest reading; zero before the first, and after a failure
 	pause  time.Duration // time after began in which no other reading is needed
 	took   time.Duration // duration of the latest reading
 	now    chan struct{} // closed when the current reading ends; nil if there is no current reading
@@ -60,8 +60,7 @@ func (r *readings) ask() <-chan struct{} {
 	return r.request()
 }
 
-// glance is the variant of ask for [Book.Glance]. A slow switch is read less often, and only
-// after a request.
+// glance is ask for [Book.Glance]: a slow switch is read less often, and only after a request.
 func (r *readings) glance() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,10 +70,10 @@ func (r *readings) glance() <-chan struct{} {
 	return r.request()
 }
 
-// request is ask for a caller that holds r.mu.
+// request is ask for a caller that holds r.mu. It does not set wanted.
 func (r *readings) request() <-chan struct{} {
 	if r.fresh() {
-		return r.now // nil if it has ended
+		return r.now // may be nil: the reading has ended
 	}
 	select {
 	case r.asked <- struct{}{}:
@@ -100,8 +99,8 @@ func (r *readings) begin() {
 	r.now, r.next = r.next, make(chan struct{})
 }
 
-// end records the end of a reading. It returns the time when the next reading should begin
-// without a request, or zero if no reading should. A failed reading is ignored.
+// end records the end of a reading. It returns the time at which the next reading should begin
+// without a request, or zero. It ignores a failed reading.
 func (r *readings) end(ok bool) (next time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -138,8 +137,8 @@ type About struct {
 	Index   *routing.Index
 }
 
-// Reader returns a reader for the switch at conn. The reader does not read during changes. It
-// calls the function about at the start of each reading.
+// Reader returns a reader for the switch at conn. The reader does not read during changes. It calls
+// about at the start of each reading.
 func (b *Book) Reader(conn *ofconn.Conn, changes *Changes, about func(context.Context) (About, error), log *zap.Logger) *Reader {
 	return &Reader{book: b, conn: conn, changes: changes, about: about, log: log, readings: newReadings()}
 }
@@ -170,8 +169,8 @@ func (r *Reader) Run(ctx context.Context) error {
 	}
 }
 
-// read reads the switch, adds its counters to the sums, and reports whether it did so. After
-// an error nothing is added, because the next reading would count the same part again.
+// read reads the switch and adds its counters to the sums. It reports whether it has done so. After
+// an error it adds nothing, because the next reading will count the same packets.
 func (r *Reader) read(ctx context.Context) (bool, error) {
 	now, err := r.about(ctx)
 	if err != nil || now.Router == nil {
@@ -185,7 +184,7 @@ func (r *Reader) read(ctx context.Context) (bool, error) {
 	select {
 	case rc.turn <- struct{}{}:
 		defer func() { <-rc.turn }()
-	case <-ctx.Done(): // an earlier connection of the router's bridge
+	case <-ctx.Done(): // an earlier connection of the router's bridge has the turn
 		return false, context.Cause(ctx)
 	}
 	got := rc.begin()
@@ -210,7 +209,7 @@ func (r *Reader) read(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	rc.add(got, metered, program.Objects, b.cfg.Ports)
-	if !rc.taken.IsZero() { // otherwise the previous reading may be long ago
+	if !rc.taken.IsZero() { // after the first reading, the time of the drops is not known
 		b.limited(id, got.counted.few)
 	}
 	routes := make(map[string]bool, len(now.Router.Routes))
@@ -272,11 +271,13 @@ func (r *Reader) flows(ctx context.Context, i, halves int, take func([]ofproto.F
 	return r.conn.EachFlow(ctx, filter, take)
 }
 
-// meterTable is a table without flows. The packets that a meter has dropped, or counted, are
-// added as if a flow in this table had counted them, with the meter's number as its priority.
+// meterTable is the number of a table without flows. The packets that a meter has dropped or
+// counted are added as the counter of an imaginary flow: its table is meterTable, and its priority
+// is the meter's number.
 const meterTable ofproto.TableID = 0xfe
 
-// metered returns the packets that the meters of a program have dropped, or counted.
+// metered returns the packets that the meters of a program have dropped or counted, as counters of
+// flows in meterTable.
 func (r *Reader) metered(ctx context.Context, p compile.Program) (out []ofproto.FlowStats, err error) {
 	if len(p.Meters) == 0 {
 		return nil, nil
@@ -308,8 +309,8 @@ func (r *Reader) metered(ctx context.Context, p compile.Program) (out []ofproto.
 	return out, err
 }
 
-// Changes counts the current changes of a switch's flows. The switch's counters are not read
-// during a change. The zero value is ready for use.
+// Changes counts the changes of a switch's flows that are in progress. The switch's counters are
+// not read during a change. The zero value is ready for use.
 type Changes struct {
 	mu    sync.Mutex
 	open  int
@@ -349,12 +350,12 @@ func (c *Changes) wait(ctx context.Context) error {
 	}
 }
 
-// manyCounting is the largest number of unwanted flows with a nonzero counter that are read
-// from a switch.
+// manyCounting limits the number of undesired flows with a nonzero counter that are read from a
+// switch.
 const manyCounting = 5_000
 
-// Enough returns an error if the number n of flows that a switch returns is far too large. The
-// limit is twice the number in the program, plus the parameter more.
+// Enough returns an error if a switch returns far too many flows: n is more than twice the number
+// of flows in p, plus more.
 func Enough(n int, p compile.Program, more int) error {
 	if most := 2*p.Flows.Len() + more; n > most {
 		return fmt.Errorf("%w: it returned more than %d flows, but should have %d", ofconn.ErrTooLong, most, p.Flows.Len())

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Counters are read on request when they are older than a second. Counters of a slow switch
-// are read less often. After a failed reading they are read at once.
+// A request reads counters that are older than a second. Counters of a slow switch are read less
+// often. After a failed reading, the next request reads at once.
 func TestReadingSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReadings()
@@ -80,7 +80,7 @@ func TestReadingSchedule(t *testing.T) {
 	})
 }
 
-// A reading waits for all current changes, and not for changes that have ended.
+// A reading waits for changes in progress, but not for changes that have ended.
 func TestReadingWaitsForChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c Changes
@@ -114,7 +114,7 @@ func TestGlanceLeavesSlowSwitchesAlone(t *testing.T) {
 		r := newReadings()
 		take := func(took time.Duration) (next time.Time) {
 			r.begin()
-			time.Sleep(took) // takes no real time, because the clock is the bubble's
+			time.Sleep(took) // takes no real time: synctest's clock jumps
 			return r.end(true)
 		}
 		for range 3 {
@@ -125,7 +125,7 @@ func TestGlanceLeavesSlowSwitchesAlone(t *testing.T) {
 			time.Sleep(15 * time.Second)
 		}
 		r.glance()
-		take(90 * time.Millisecond) // the usual time when many switches are read at a time
+		take(90 * time.Millisecond) // the usual time if many switches are read at the same time
 		time.Sleep(15 * time.Second)
 		if r.glance() == nil {
 			t.Error("a switch that takes 90 ms is left alone for more than 15 s")

@@ -14,9 +14,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Packets are counted for subjects. A subject is the flows of one role that belong to an
-// interface and its ports, to a route, or to a port. If id is "", the flows belong to the
-// router.
+// Packets are counted for subjects. A subject stands for the flows of one role that belong to an
+// interface and its ports, to a route, or to a port. If id is "", the flows belong to the router.
 type subject struct {
 	kind  routing.Kind
 	id    string
@@ -50,8 +49,8 @@ func (s sums) add(about subject, t Tally) {
 	s[about] = sum
 }
 
-// name returns the subject without its role, as the key in the file. For an interface it is
-// the ID, which has no control characters.
+// name returns the key in the file for the subject, without its role. For an interface it is the
+// ID, which has no control characters.
 func (s subject) name() string {
 	if s.kind == routing.KindInterface {
 		return s.id
@@ -70,7 +69,8 @@ func namedSubject(name string, r compile.Role) subject {
 	return subject{routing.KindInterface, name, "", r}
 }
 
-// MarshalJSON writes an object of names, each with an object of roles.
+// MarshalJSON writes a JSON object with a key for each name. Each value is a JSON object with a key
+// for each role.
 func (s sums) MarshalJSON() ([]byte, error) {
 	out := make(map[string]ByRole)
 	for about, t := range s {
@@ -125,7 +125,7 @@ func (c counts) all() iter.Seq2[subject, Tally] {
 	}
 }
 
-// raise makes every sum at least as large as in the parameter least.
+// raise makes every sum at least as large as in least.
 func (c counts) raise(least sums) {
 	for about, t := range least {
 		now := c.of(about)[about]
@@ -141,10 +141,10 @@ type routerCounters struct {
 	last   map[uint64]Tally // flows with a nonzero counter at the last reading, by their hash; guarded by turn
 
 	sums     counts
-	there    sums             // the part of sums counted by flows that existed at the last reading; has only ports that are in reported or in the next report
-	kept     *keptCounters    // from the previous daemon, until the first reading
-	taken    time.Time        // start of the last reading; zero if there was none
-	at       time.Duration    // start of the last reading, since the start of the machine
+	there    sums             // the part of sums counted by flows that existed at the last reading; of ports, only those in reported or in the next report
+	kept     *keptCounters    // values of the previous daemon, until the first reading
+	taken    time.Time        // start of the last reading; zero before the first
+	at       time.Duration    // the same, as the time since the start of the machine
 	top      []Port           // the ports with the most packets, at most [Config.Ports]
 	reported map[subject]bool // ports that have been reported, so the file must have them
 }
@@ -159,7 +159,7 @@ type reading struct {
 	last    map[uint64]Tally
 	there   counts
 	counted counts        // since the previous reading
-	at      time.Duration // start of the reading, since the start of the machine
+	at      time.Duration // start of the reading, as the time since the start of the machine
 	elapsed time.Duration // time since the previous reading; for the first reading, since the start of the machine
 	jump    *Jump         // describes counters that were not added; nil if all were added
 
@@ -207,7 +207,7 @@ func (rc *routerCounters) add(r *reading, stats []ofproto.FlowStats, objects com
 		if !known {
 			continue
 		}
-		if rc.kept == nil && !since.within(limit) { // otherwise resume checks it
+		if rc.kept == nil && !since.within(limit) { // before the first reading, resume checks it
 
 			r.implausible(fs.Flow, since)
 			since = Tally{}
@@ -259,7 +259,7 @@ func (rc *routerCounters) settle(r *reading) {
 	}
 }
 
-// most returns the n ports with the most packets; n < 0 means all.
+// most returns the n ports with the most packets, or all ports if n < 0.
 func (s sums) most(router string, n int) (best []Port) {
 	if n == 0 {
 		return nil

@@ -17,12 +17,13 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A fixture is a switch with counting flows, its router's sums, and their expected values.
+// A fixture is a switch with flows that count packets, the sums of its router, and the expected
+// sums.
 type fixture struct {
 	rc      *routerCounters
 	objects compile.Objects
 	flows   []ofproto.FlowStats // all flows of the program
-	there   map[int]bool        // the flows that the switch has, by index
+	there   map[int]bool        // the flows that the switch has now, by index
 	want    sums
 	ports   int
 }
@@ -80,7 +81,7 @@ func (b *fixture) read(t *rapid.T) {
 	b.rc.settle(r)
 }
 
-// restart replaces the sums by the sums that a restarted daemon restores.
+// restart simulates a restart of the daemon: it replaces the sums by those restored from the file.
 func (b *fixture) restart(t *rapid.T) {
 	for _, p := range b.rc.top {
 		b.rc.reported[p.subject()] = true
@@ -97,8 +98,8 @@ func (b *fixture) restart(t *rapid.T) {
 	b.rc = restored("r", &kept)
 }
 
-// After any changes of the flows and restarts of the daemon, the sums equal the flows'
-// counters at the readings. Nothing is missing or counted twice.
+// After any changes of the flows and restarts of the daemon, the sums equal the flows' counters at
+// the readings. No packet is missing or counted twice.
 func TestSumsMatchFlowCounters(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := newFixture(t, -1)
@@ -132,7 +133,7 @@ func TestSumsMatchFlowCounters(t *testing.T) {
 				b.there[i], b.flows[i].Packets, b.flows[i].Bytes = false, 0, 0
 			},
 			"install": func(t *rapid.T) {
-				b.read(t) // otherwise a flow that soon counts more than before would look unchanged
+				b.read(t) // without this reading, a new flow that soon counts more than the old one would look unchanged
 				b.there[rapid.IntRange(0, len(b.flows)-1).Draw(t, "flow")] = true
 			},
 			"read":    func(t *rapid.T) { b.read(t) },
@@ -162,8 +163,7 @@ func copied(rc *routerCounters) *routerCounters {
 	return &c
 }
 
-// The ports with the most packets are the first ports in the sorted list of all ports of the
-// intent.
+// The reported ports are the first ones in the list of all ports, sorted by packets.
 func TestPortsWithTheMostPackets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rc := newRouterCounters("r")

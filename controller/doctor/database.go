@@ -50,9 +50,8 @@ func orSystem(datapathType string) string {
 	return datapathType
 }
 
-// vswitchd checks over its control socket that ovs-vswitchd works. It does not use
-// next_cfg, which would change the database. Then it checks that the switch matches the
-// database.
+// vswitchd checks that ovs-vswitchd works, over its control socket. It does not use next_cfg, which
+// would change the database. Then it checks that the switch matches the database.
 func (e *examination) vswitchd(ctx context.Context, state ovsdb.State) {
 	const about, remedy = "Open vSwitch", "see whether ovs-vswitchd runs, and its log: systemctl status openvswitch-switch"
 	version := cmp.Or(state.Version, "of an unknown version")
@@ -67,7 +66,7 @@ func (e *examination) vswitchd(ctx context.Context, state ovsdb.State) {
 		return
 	}
 	for ask := state.NextCfg; state.CurCfg < ask; {
-		t := time.NewTimer(20 * time.Millisecond) // notifications of changes go to the lifecycle
+		t := time.NewTimer(20 * time.Millisecond) // poll, because notifications of changes go to the lifecycle
 		select {
 		case <-ctx.Done():
 			t.Stop()
@@ -94,10 +93,10 @@ func (e *examination) askVswitchd(ctx context.Context) error {
 	return err
 }
 
-// peers asks ovs-vswitchd whether packets pass from each of our bridges to those that it
-// is connected to, and back.
+// peers asks ovs-vswitchd whether packets pass all patch ports between our bridges and other
+// bridges, in both directions.
 func (e *examination) peers(ctx context.Context, state ovsdb.State) {
-	passing, blocked := e.Lifecycle.Patches(ctx, state, e.Intent) // vswitchd reports it if ovs-vswitchd does not answer
+	passing, blocked := e.Lifecycle.Patches(ctx, state, e.Intent) // ignore the error: if ovs-vswitchd does not answer, method vswitchd reports it
 	for _, b := range blocked {
 		e.find(Problem, b.About, b.Remedy, "%s", b.Says)
 	}
@@ -115,7 +114,7 @@ func (e *examination) connected() bool {
 // deadVLAN is the VLAN of ports that Neutron's L2 agent has not bound.
 const deadVLAN = 4095
 
-// tags finds ports that wait for another agent to tag them.
+// tags finds ports without a tag that another agent should set.
 func (e *examination) tags(b ovsdb.BridgeRow) {
 	for _, r := range e.Routers {
 		for i := range r.Interfaces {

@@ -1,9 +1,9 @@
-// Package doctor examines the whole installation and reports faults with their remedies.
-// It reads everything again instead of relying on the daemon's state: the intent, Open
-// vSwitch and its database, the bridges with their flows, groups and meters, the
-// namespaces, and the packet counters. It changes nothing.
+// Package doctor examines the whole installation and reports faults with their remedies. It
+// examines the intent, Open vSwitch and its database, the bridges with their flows, groups and
+// meters, the namespaces, and the packet counters. It reads everything again instead of relying on
+// the daemon's state. It changes nothing.
 //
-// A check is a method of examination that calls find; [Examine] has their order.
+// A check is a method of examination that calls find. [Examine] calls the checks in their order.
 package doctor
 
 import (
@@ -35,9 +35,9 @@ type Level uint8
 // The levels.
 const (
 	Fine    Level = iota // no fault
-	Note                 // it works, but may interest an operator
-	Warning              // it may be a fault; doctor cannot be sure
-	Problem              // it does not work
+	Note                 // no fault, but operators should know it
+	Warning              // perhaps a fault; doctor cannot be sure
+	Problem              // a fault
 )
 
 func (l Level) String() string { return [...]string{"ok", "note", "warning", "problem"}[l] }
@@ -47,16 +47,16 @@ func (l Level) String() string { return [...]string{"ok", "note", "warning", "pr
 type Host struct {
 	Intent      lifecycle.Intent
 	Leads       bool     // this daemon leads, and no other daemon
-	Quarantined []string // unused objects, and the consequence
-	NewStore    string   // the consequence of a store that is newer than the objects on the host; "" if it is not newer
+	Quarantined []string // objects that are not used, and the consequence
+	NewStore    string   // the problem that the store is new but objects exist on the host; else ""
 	Sources     []Source // of the intent
 	Known       []Known  // problems that the status names
 
-	Routers   []Router             // and the fabric bridge, as a router without interfaces
+	Routers   []Router             // includes the fabric bridge, as a router without interfaces
 	Lifecycle *lifecycle.Lifecycle // nil if all bridges are external
 	OVSDB     string               // endpoint of the database
 	Bridge    string               // the integration bridge
-	Budget    *ofconn.Budget       // for reports of switches beyond the intent
+	Budget    *ofconn.Budget       // memory for reports of flows and ports that are not in the intent
 	Counters  func(context.Context) (counters.Snapshot, error)
 	Machines  func(context.Context) (*machines.Evidence, error)
 	Limits    func() []Limit // recently reached limits
@@ -70,26 +70,27 @@ type Host struct {
 // A Source has a part of the intent.
 type Source struct {
 	Name     string
-	Partial  bool // not all of it could be read
+	Partial  bool // a part could not be read
 	Mistakes []string
 	Warnings []string
 }
 
-// A Known problem is one that the status names.
+// A Known problem is in the status.
 type Known struct{ About, Says string }
 
-// A Limit was reached recently, so that something was refused, ended or left out.
+// A Limit is a limit that was reached recently. A request or connection was refused or ended, or a
+// part was left out.
 type Limit struct{ Says, Remedy string }
 
 // A Router is the daemon's state of a router's bridge.
 type Router struct {
 	*routing.Router
-	Conn    *ofconn.Conn // nil if its bridge is not connected; then the following fields have no meaning
+	Conn    *ofconn.Conn // nil if its bridge is not connected; then the fields below are not set
 	Switch  string       // the name of the bridge
 	Program compile.Program
 	State   reconcile.State
 	Can     compile.Capabilities
-	Probed  bool                      // Can was probed, not assumed
+	Probed  bool                      // Can is the result of a probe, not an assumption
 	Keep    func(ofproto.Cookie) bool // selects flows that are not deleted for now; nil selects none
 }
 
@@ -113,7 +114,7 @@ func Examine(ctx context.Context, h Host) ([]Finding, error) {
 		e.namespaces(ctx)
 		e.neighbourTables()
 	}
-	for _, l := range e.Limits() { // including limits that the checks above have just reached
+	for _, l := range e.Limits() { // includes limits that the checks above have reached
 		e.find(Note, "limits", l.Remedy, "%s", l.Says)
 	}
 	e.rest()
@@ -130,7 +131,7 @@ func (e *examination) find(l Level, about, remedy, format string, args ...any) {
 	e.findings = append(e.findings, Finding{l, about, fmt.Sprintf(format, args...), remedy})
 }
 
-// daemon checks the daemon's state of itself and the intent.
+// daemon checks the state of the daemon and of the intent.
 func (e *examination) daemon() {
 	networks, routers, ports := e.Intent.Index.Len()
 	if e.Leads {

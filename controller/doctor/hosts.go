@@ -15,11 +15,11 @@ import (
 // A Peer is another host of the intent with a tunnel.
 type Peer struct {
 	ID      string
-	Tunnel  string        // type and address of its end
+	Tunnel  string        // type and address of its end of the tunnel
 	Address netip.Addr    // of its end
-	Heard   time.Duration // since its last message; negative if there was none
-	Version string        // of its ofdvr; "" if not known
-	Differs bool          // its intent is another one
+	Heard   time.Duration // time since its last message; negative before the first
+	Version string        // version of its ofdvr; "" if not known
+	Differs bool          // its intent differs from ours
 }
 
 // A Probe is the result of sending a packet to a host and back.
@@ -28,7 +28,8 @@ type Probe struct {
 	Took     time.Duration
 }
 
-// Probes are a small packet, and one with the largest MTU of the networks between hosts.
+// Probes has the results of a small packet, and of a packet with the largest MTU of the networks
+// between hosts.
 type Probes struct{ Small, Large Probe }
 
 // hosts checks the tunnels to other hosts.
@@ -88,8 +89,8 @@ func (e *examination) fits() {
 	}
 }
 
-// impostors checks that the integration bridge has seen the MAC addresses of router interfaces on
-// the ports of their routers only.
+// impostors checks that the integration bridge has learned the MAC addresses of router interfaces
+// only on the ports of their routers.
 func (e *examination) impostors(evidence *machines.Evidence, view *machines.View) {
 	for _, r := range e.Routers {
 		for i := range r.Interfaces {

@@ -9,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// mostNamed is the maximum number of machines with a finding each, of those that are elsewhere and
-// of those that cannot be reached.
+// mostNamed limits the findings about single machines. It applies separately to machines that are
+// elsewhere and to machines that cannot be reached.
 const mostNamed = 5
 
 // machines checks that the machine of each port is on the integration bridge.
@@ -23,7 +23,7 @@ func (e *examination) machines(ctx context.Context) error {
 		return fmt.Errorf("examine machines: %w", err)
 	}
 	var silent, away, unknown, elsewhere []string
-	why, remedy := "", "" // of the first unknown one
+	why, remedy := "", "" // of the first machine in an unknown state
 	view := machines.NewView(e.Intent.Index, evidence)
 	e.impostors(evidence, view)
 	n := view.Count(func(p *routing.Port, s machines.Sighting) {

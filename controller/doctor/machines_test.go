@@ -13,8 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A machine whose device is down, or that is on another bridge, has a finding of its own, and all
-// others that are not seen have one together.
+// A machine that is on another bridge or has a device that is down gets its own finding. All other
+// machines that are not seen share one finding.
 func TestMachinesNotSeen(t *testing.T) {
 	m := &routing.Model{Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 1500}}}
 	for i, id := range []string{"-first", "away", "down", "seen", "silent", "wrong"} {

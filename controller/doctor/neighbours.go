@@ -21,7 +21,7 @@ func (e *examination) neighbourTables() {
 		key := "net." + t.limit + ".neigh.default.gc_thresh3"
 		entries, most, err := neighbours(t.stat, "/proc/sys/"+strings.ReplaceAll(key, ".", "/"), os.ReadFile)
 		switch {
-		case err != nil: // not in the machine's own namespace
+		case err != nil: // this process is not in the machine's own namespace
 		case 100*entries >= nearlyFull*most:
 			e.find(Problem, "neighbours", "raise "+key+", and find the scanning machine: ofdvr_interface_limited_packets_total, ip neigh in the routers' namespaces",
 				"the kernel's %s table has %d entries of at most %d, which all namespaces share: machines may not be found", t.name, entries, most)
@@ -31,14 +31,14 @@ func (e *examination) neighbourTables() {
 	}
 }
 
-// neighbours returns the number of entries of a table, from the kernel's file stat, and
-// the maximum number, from the file limit.
+// neighbours returns the number of entries of a neighbour table and the maximum number. It reads
+// them from the kernel's files stat and limit.
 func neighbours(stat, limit string, read func(string) ([]byte, error)) (entries, most int, err error) {
 	b, err := read(stat)
 	if err != nil {
 		return 0, 0, err
 	}
-	_, rows, _ := strings.Cut(string(b), "\n") // below the column headers; each processor's row has the same number
+	_, rows, _ := strings.Cut(string(b), "\n") // skip the column headers; the row of each processor has the same number
 	first, _, _ := strings.Cut(strings.TrimSpace(rows), " ")
 	n, err := strconv.ParseUint(first, 16, 32)
 	if err != nil {

@@ -28,7 +28,7 @@ func (e *examination) switches(ctx context.Context) error {
 	readings := make([]reading, len(e.Routers))
 	var g errgroup.Group
 	g.SetLimit(readers)
-	share := e.Budget.Share("") // for all switches together
+	share := e.Budget.Share("") // shared by all switches
 	defer share.Free()
 	for i, r := range e.Routers {
 		if r.Conn != nil {
@@ -48,7 +48,7 @@ func (e *examination) switches(ctx context.Context) error {
 			about = "bridge " + r.ID
 		}
 		if r.Conn == nil {
-			continue // the status has this problem and its reason
+			continue // method rest reports this problem, with its reason
 		}
 		if err := readings[i].err; err != nil {
 			if ctx.Err() != nil {
@@ -83,10 +83,10 @@ func (e *examination) switches(ctx context.Context) error {
 
 func ours(c ofproto.Cookie) bool { _, ours := compile.RoleOf(c); return ours }
 
-// differs describes the differences between a switch and its program, or returns "" if
-// there are none. It also returns the number of kept flows: flows that the program lacks
-// but that keep selects. Kept flows, and the groups and meters that they need, are no
-// difference. Flows, groups and meters of others do not count, and neither do learned flows.
+// differs describes the differences between a switch and its program, or returns "". Flows, groups
+// and meters of other programs are no difference, and learned flows neither. A flow that is not in
+// the program but that keep selects is a kept flow. Kept flows, and the groups and meters that they
+// need, are no difference. differs returns the number of kept flows too.
 func differs(held reconcile.Holdings, p compile.Program, keep func(ofproto.Cookie) bool) (says string, kept int) {
 	ours := held.Flows.Without(func(f ofproto.Flow) bool {
 		_, mine := compile.RoleOf(f.Cookie)

@@ -9,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Differences between installed and desired flows are described. Flows of others do not
-// count, unless they are in the place of ours.
+// Differences between installed and desired flows are described. Flows of other programs do not
+// count, unless one has the table, priority and match of one of ours.
 func TestDiffers(t *testing.T) {
 	ours := compile.CookieOf(routing.Object{Kind: routing.KindRouter, ID: "r1"}, compile.RoleDrop)
 	kept := compile.CookieOf(routing.Object{Kind: routing.KindRouter, ID: "r1"}, compile.RoleNeighbour)
@@ -36,8 +36,7 @@ func TestDiffers(t *testing.T) {
 			t.Errorf("%v: %q and %d kept, want %q", tt.flows, got, kept, tt.says)
 		}
 	}
-	// Kept flows, with the groups and meters that they need, are no difference; other
-	// flows are.
+	// Kept flows, with the groups and meters that they need, are no difference. Other flows are.
 	held := reconcile.Holdings{Flows: ofproto.SetOf([]ofproto.Flow{flow(1, ours, 1), flow(2, ours, 1), flow(3, ours, 1), flow(4, kept, 1)}),
 		Groups: []ofproto.GroupEntry{group, {ID: 0xfd000002}}, Meters: []ofproto.MeterEntry{meter, {ID: 0x4002}}}
 	for _, tt := range []struct {

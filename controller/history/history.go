@@ -1,7 +1,7 @@
 // Package history keeps the rates of router interfaces of the last fifteen minutes.
 //
-// A [History] reads the counters at an interval and keeps the differences, so that its
-// size is bounded: 60 samples of 12 bytes for each of at most [MaxInterfaces] interfaces.
+// A [History] reads the counters at an interval and keeps the rates. Its size is bounded: 60
+// samples of 12 bytes for each of at most [MaxInterfaces] interfaces.
 package history
 
 import (
@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	// Interval is the time from one sample to the next.
+	// Interval is the time between two samples.
 	Interval = 15 * time.Second
-	// Samples is the number of samples that are kept: 15 minutes of them.
+	// Samples is the number of samples that are kept: those of 15 minutes.
 	Samples = 60
-	// MaxInterfaces is the maximum number of interfaces with a history: the first ones of
-	// the intent. They need 7 MB.
+	// MaxInterfaces is the maximum number of interfaces with a history. These are the first ones of
+	// the intent, and need 7 MB.
 	MaxInterfaces = 10_000
 )
 
-// A sample has the rates of one interval. All are NaN if nothing was read.
+// A sample has the rates of one interval. If the switch was not read, all rates are NaN.
 type sample struct {
 	in, out float32 // bit/s that the switch received, and that it routed out of the interface
 	kernel  float32 // packet/s that were handed to the kernel
@@ -36,7 +36,7 @@ var unknown = sample{float32(math.NaN()), float32(math.NaN()), float32(math.NaN(
 
 func (s sample) known() bool { return s.out == s.out }
 
-// add adds t; the sum of unknown samples is unknown.
+// add returns the sum of s and t. An unknown sample counts as zero, unless both are unknown.
 func (s sample) add(t sample) sample {
 	switch {
 	case !t.known():
@@ -51,12 +51,12 @@ func (s sample) add(t sample) sample {
 type series struct {
 	samples [Samples]sample
 	last    totals
-	read    time.Duration // when the switch last counted, since the start of the daemon
-	upTo    int           // number of the latest sample that is known
+	read    time.Duration // time of the last reading, since the start of the daemon
+	upTo    int           // number of the latest known sample
 	seen    int           // number of the last sample at which the interface existed
 }
 
-// totals are sums that only grow.
+// totals has sums, which never decrease.
 type totals struct{ in, out, kernel uint64 }
 
 type key struct{ router, iface string }
@@ -147,7 +147,7 @@ func (h *History) add(k key, r *counters.Router, c counters.ByRole, at time.Dura
 
 // A Window is a part of a History.
 type Window struct {
-	At         time.Time // of the latest sample; zero if none exists
+	At         time.Time // time of the latest sample; zero before the first
 	Total      Series    // of all interfaces
 	Routers    []Series
 	Interfaces []Series // of one router

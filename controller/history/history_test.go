@@ -13,16 +13,15 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// snapshot returns the counters of r1's switch at a time: bytes in and out of i1, and
-// packets handed to the kernel. age is the age of the reading.
+// snapshot returns the counters of r1's switch at time at. in and out are bytes through i1, and
+// kernel is the number of packets handed to the kernel. age is the age of the reading.
 func snapshot(at, age time.Duration, in, out, kernel uint64) counters.Snapshot {
 	return counters.Snapshot{At: at, Routers: []counters.Router{{Router: "r1", Read: true, Age: age, Interfaces: []counters.Object{{ID: "i1", ByRole: counters.ByRole{
 		compile.RoleIn: {Packets: in / 100, Bytes: in}, compile.RoleDeliver: {Packets: out / 100, Bytes: out}, compile.RoleTTL: {Packets: kernel},
 	}}}}}}
 }
 
-// same compares rates. -1 in the parameter want stands for an unknown rate, which is NaN in
-// the parameter got.
+// same compares rates. An unknown rate is -1 in want and NaN in got.
 func same(got []float64, want ...float64) error {
 	ok := slices.EqualFunc(got, want, func(a, b float64) bool { return math.Abs(a-b) < 1e-3 || math.IsNaN(a) && b == -1 })
 	if !ok {
@@ -53,8 +52,8 @@ func TestRates(t *testing.T) {
 	}
 }
 
-// Without a new reading a sample is unknown. The next reading also fills the samples since
-// the previous reading. If counters decrease or a router disappears, the history has a gap.
+// Without a new reading, a sample is unknown. The next reading also fills the unknown samples
+// before it. If counters decrease or a router disappears, the history has a gap.
 func TestGaps(t *testing.T) {
 	h := history.New()
 	add := func(at, age time.Duration, out uint64) { h.Add(time.Now(), snapshot(at, age, 0, out, 0)) }
@@ -87,7 +86,7 @@ func TestGaps(t *testing.T) {
 	}
 }
 
-// Only the latest 15 minutes are kept, whatever came before.
+// The history keeps only the latest 15 minutes.
 func TestFifteenMinutes(t *testing.T) {
 	h := history.New()
 	const n = 200
@@ -106,8 +105,8 @@ func TestFifteenMinutes(t *testing.T) {
 	}
 }
 
-// many returns a snapshot of routers with two interfaces each. Router n routes n megabytes a
-// second.
+// many returns a snapshot of the given number of routers with two interfaces each. Router n routes
+// n megabytes a second.
 func many(routers int, at time.Duration) counters.Snapshot {
 	s := counters.Snapshot{At: at}
 	for i := range routers {
@@ -120,7 +119,7 @@ func many(routers int, at time.Duration) counters.Snapshot {
 	return s
 }
 
-// The busiest routers come first, and at most the requested number is returned.
+// Busiest returns the busiest routers first, and at most the requested number.
 func TestBusiest(t *testing.T) {
 	h := history.New()
 	for i := range 3 {
@@ -163,7 +162,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
-// The cost of a sample of 1,000 routers with two interfaces each.
+// BenchmarkAdd measures a sample of 1,000 routers with two interfaces each.
 func BenchmarkAdd(b *testing.B) {
 	h := history.New()
 	s := many(1000, 15*time.Second)
@@ -173,7 +172,7 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
-// The cost of an answer about these routers.
+// BenchmarkBusiest measures an answer about these routers.
 func BenchmarkBusiest(b *testing.B) {
 	h := history.New()
 	for i := range 60 {

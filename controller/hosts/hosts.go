@@ -1,17 +1,13 @@
-// Package hosts finds the host of each machine. Each host sends messages through the tunnels
-// to all other hosts. They claim the machines that are plugged into its integration bridge.
-// The same messages show whether the tunnels work, and whether the hosts have the same intent.
+// Package hosts finds the host of each machine. Each host sends messages through the tunnels to all
+// other hosts, and claims the machines that are plugged into its integration bridge. The same messages
+// show whether the tunnels work, and whether the hosts have the same intent.
 //
-// A machine is on the host that claims it. If no host claims it, it is on the host that the
-// intent names. If several hosts claim it, these rules choose one, in this order:
-//   - a host that is heard wins over a silent host
-//   - the host where the machine was plugged in last wins
-//   - the host that the intent names wins
-//   - the host with the lowest ID wins
-//
-// Clocks are not used. When a machine is plugged in, its host gives the claim a number, the
-// turn, that is higher than those of all known claims for the machine. If a host is silent and
-// no other host claims its machines, they stay there.
+// A machine is on the host that claims it. If no host claims it, it is on the host that the intent
+// names. If several hosts claim it, a host that is heard wins over a silent host. Among equals, these
+// win in this order: the host where it was plugged in last, the host that the intent names, the host
+// with the lowest ID. Clocks are not used. When a machine is plugged in, its host gives the claim a
+// number, the turn, that is higher than those of all known claims for the machine. If a host is silent
+// and no other host claims its machines, they stay there.
 package hosts
 
 import (

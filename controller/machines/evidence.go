@@ -12,11 +12,11 @@ import (
 // Evidence is the state of the integration bridge's ports and MAC table. It is immutable.
 type Evidence struct {
 	bridge  string
-	nothing string        // why nothing is known; "" if the bridge could be read
-	remedy  string        // of nothing; "" if nothing can be done
+	nothing string        // reason why the bridge could not be read; "" if it was read
+	remedy  string        // remedy for nothing; may be ""
 	missing bool          // the bridge does not exist
-	noTable string        // why the MAC table is not known; "" if it is known
-	aging   time.Duration // after which the MAC table forgets an address
+	noTable string        // reason why the MAC table could not be read; "" if it was read
+	aging   time.Duration // time after which the MAC table forgets an address
 
 	names map[string]*bridgePort
 	byNo  map[ofproto.PortNo]*bridgePort
@@ -26,15 +26,15 @@ type Evidence struct {
 	learned map[ofproto.MAC][]ovstrace.MACEntry
 	on      map[ofproto.PortNo][]ovstrace.MACEntry // MAC table entries of ports with an iface-id
 
-	otherID  map[string]place // ports of other bridges, by iface-id
+	otherID  map[string]place // ports on other bridges, by iface-id
 	otherMAC map[ofproto.MAC]place
 
-	host   string            // the ID of this host; "" if there is one host
-	placed map[string]string // the other hosts that have said that a machine is plugged in there, by port
+	host   string            // the ID of this host; "" without other hosts
+	placed map[string]string // for a port, the other host that claims its machine
 }
 
-// Across returns e on host, one of several. placed has, by port, the other hosts that have said that
-// its machine is plugged in there; it must not be changed afterwards.
+// Across returns e for host, which is one of several hosts. placed has, for a port, the other host
+// that claims its machine. placed must not be changed afterwards.
 func (e *Evidence) Across(host string, placed map[string]string) *Evidence {
 	with := *e
 	with.host, with.placed = host, placed
@@ -44,7 +44,7 @@ func (e *Evidence) Across(host string, placed map[string]string) *Evidence {
 // A place is a port of a bridge.
 type place struct{ bridge, port string }
 
-// Missing reports whether the bridge does not exist, so that no packet can pass.
+// Missing reports whether the bridge is missing. Then no packet can pass.
 func (e *Evidence) Missing() bool { return e.missing }
 
 // Nothing returns the Evidence of a bridge that cannot be read.
@@ -62,16 +62,16 @@ const (
 // A bridgePort is a port of the integration bridge.
 type bridgePort struct {
 	name     string
-	no       ofproto.PortNo // 0 if ovs-vswitchd has assigned none
+	no       ofproto.PortNo // 0 if ovs-vswitchd has assigned no number
 	mode     vlanMode
 	tag      uint16
 	trunks   []int // empty means all
-	declared bool  // its vlan_mode or trunks are set: it is meant to be a trunk or native port
+	declared bool  // its vlan_mode or trunks are set, so it is meant to be a trunk or native port
 	ours     bool  // a patch port to a routing bridge
 	patch    bool  // to any bridge
 	ifaceID  string
 	attached ofproto.MAC // attached-mac; zero if not set
-	down     string      // why no packet can pass; "" if packets can pass, as far as is known
+	down     string      // reason why no packet can pass; "" if none is known
 }
 
 // carries reports whether packets of a VLAN pass by p.
@@ -106,9 +106,8 @@ const deadVLAN = 4095
 // defaultAging is the default mac-aging-time of a bridge.
 const defaultAging = 300 * time.Second
 
-// NewEvidence returns the evidence of a bridge. all are the bridges of the database; machines
-// that are not on b may be on one of these. tableErr is the error of reading the MAC table, if
-// any.
+// NewEvidence returns the evidence of bridge b. all has all bridges of the database, because a
+// machine may be on another bridge. tableErr is the error of reading the MAC table, if any.
 func NewEvidence(b *ovsdb.BridgeRow, all []ovsdb.BridgeRow, links map[string]ovsdb.Link, table []ovstrace.MACEntry, tableErr error) *Evidence {
 	e := &Evidence{
 		bridge: b.Name, aging: defaultAging,
@@ -134,7 +133,7 @@ func NewEvidence(b *ovsdb.BridgeRow, all []ovsdb.BridgeRow, links map[string]ovs
 	for _, m := range table {
 		p := e.byNo[m.Port]
 		if p != nil && p.ours {
-			continue // the source is a router's own address or its namespace
+			continue // the packets came from a router or its namespace
 		}
 		e.learned[m.MAC] = append(e.learned[m.MAC], m)
 		if p != nil && p.ifaceID != "" {
@@ -162,7 +161,7 @@ func (e *Evidence) add(b *ovsdb.BridgeRow, row *ovsdb.PortRow, links map[string]
 		link := links[f.UUID]
 		if f.OFPort > 0 {
 			e.byNo[ofproto.PortNo(f.OFPort)] = p
-			if f.OFPort == 65534 { // as the database has it; the MAC table prints LOCAL
+			if f.OFPort == 65534 { // the local port; the MAC table has it as LOCAL
 				e.byNo[ofproto.PortLocal] = p
 			}
 			if p.no == 0 {
@@ -171,7 +170,7 @@ func (e *Evidence) add(b *ovsdb.BridgeRow, row *ovsdb.PortRow, links map[string]
 		}
 		p.patch = p.patch || f.Type == "patch"
 		if len(row.Interfaces) > 1 {
-			continue // a bond: one link may be down
+			continue // in a bond, one link may be down
 		}
 		p.ifaceID = f.ExternalIDs[ovsdb.KeyIfaceID]
 		p.attached, _ = ofproto.ParseMAC(f.ExternalIDs[ovsdb.KeyAttachedMAC]) // zero if invalid
@@ -215,9 +214,9 @@ func macsOf(attached ofproto.MAC, device string) (out []ofproto.MAC) {
 	return nil
 }
 
-// down returns the reason why no packet can pass by an interface, or "" if packets can
-// pass. If the device is in another network namespace, its administrative state is not
-// known. Its link state is then not known either, whatever Open vSwitch reports.
+// down returns the reason why no packet can pass an interface, or "" if none is known. If the
+// device is in another network namespace, its administrative state and its link state are not
+// known, whatever Open vSwitch reports.
 func down(f *ovsdb.InterfaceRow, l ovsdb.Link) string {
 	switch {
 	case f.OFPort < 0 && f.Error != "":
@@ -234,7 +233,7 @@ func down(f *ovsdb.InterfaceRow, l ovsdb.Link) string {
 
 func (e *Evidence) named(port string) *bridgePort { return e.names[port] }
 
-// On returns the names of the ports where the MAC table has an address in a VLAN.
+// On returns the names of the ports on which the MAC table has an address in a VLAN.
 func (e *Evidence) On(mac ofproto.MAC, vlan uint16) (ports []string) {
 	for _, m := range e.learned[mac] {
 		if m.VLAN != vlan {

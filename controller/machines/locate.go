@@ -15,16 +15,16 @@ type basis uint8
 const (
 	noTrace      basis = iota // nothing
 	blind                     // the bridge cannot be read
-	noTable                   // the MAC table cannot be read, and the database has nothing
+	noTable                   // the MAC table cannot be read, and the database has no matching port
 	notOnBridge               // only routers with external bridges join the network
 	learnedHere               // the MAC table has the address in the network's VLAN
-	learnedOther              // the MAC table has it in another VLAN
+	learnedOther              // the MAC table has the address in another VLAN
 	plugged                   // an interface in the VLAN has the port's ID or MAC address
-	wrongVLAN                 // it is in another VLAN
-	wrongMAC                  // it has another MAC address
-	cannotPass                // no packet can pass by it
-	otherHost                 // another host has said that it is plugged in there
-	expected                  // the intent expects it on another host, which has not said so
+	wrongVLAN                 // such an interface is in another VLAN
+	wrongMAC                  // the interface with the port's ID has another MAC address
+	cannotPass                // no packet can pass such an interface
+	otherHost                 // another host claims the machine
+	expected                  // the intent expects it on another host, which does not claim it
 )
 
 // found is the decision about a port, without text.
@@ -32,14 +32,15 @@ type found struct {
 	state State
 	basis basis
 	at    *bridgePort       // nil if none exists
-	entry ovstrace.MACEntry // of learnedHere and learnedOther
+	entry ovstrace.MACEntry // the entry of learnedHere or learnedOther
 	vlan  uint16
 	mac   ofproto.MAC // of wrongMAC
 }
 
-// locate decides where the machine of p is. An entry of the MAC table in the right VLAN comes
-// first, because packets came from there. An interface with the port's ID or MAC address comes
-// second, and an entry of the MAC table in another VLAN last.
+// locate decides where the machine of p is, by the first evidence of these:
+//   - an entry of the MAC table in the right VLAN, because packets came from there
+//   - an interface with the port's ID or MAC address
+//   - an entry of the MAC table in another VLAN
 func (v *View) locate(p *routing.Port) found {
 	if f, ok := v.across(p); ok {
 		return f
@@ -92,14 +93,14 @@ func (v *View) across(p *routing.Port) (found, bool) {
 	return found{}, false
 }
 
-// learned finds the MAC address of p in a VLAN, 0 for any.
+// learned finds the MAC address of p in the MAC table, in VLAN want, or in any VLAN if want is 0.
 func (v *View) learned(p *routing.Port, want uint16) (found, bool) {
 	for _, m := range v.e.learned[p.MAC] {
 		if want != 0 && m.VLAN != want || want == 0 && v.declared(p, p.MAC, m.VLAN) != "" {
 			continue
 		}
 		f := found{Seen, learnedHere, v.e.byNo[m.Port], m, m.VLAN, p.MAC}
-		if f.at != nil && f.at.down != "" { // the table has not forgotten it yet
+		if f.at != nil && f.at.down != "" { // an old entry that the table has not forgotten yet
 			f.state, f.basis = NotSeen, cannotPass
 		}
 		return f, true
@@ -107,7 +108,7 @@ func (v *View) learned(p *routing.Port, want uint16) (found, bool) {
 	return found{}, false
 }
 
-// others reports whether b is known to belong to another port than p.
+// others reports whether b is known to belong to a port other than p.
 func (v *View) others(p *routing.Port, b *bridgePort) bool {
 	if b.ifaceID == "" || b.ifaceID == p.ID {
 		return false
@@ -116,16 +117,16 @@ func (v *View) others(p *routing.Port, b *bridgePort) bool {
 	return declared
 }
 
-// plugged decides about a port of the bridge that has the ID or the MAC address of p. No packet
-// with that address has recently come from it in the desired VLAN.
+// plugged decides about port b of the bridge, which has the ID or the MAC address of p. The MAC
+// table has no entry for that address at b in the desired VLAN.
 func (v *View) plugged(p *routing.Port, b *bridgePort, want uint16) found {
 	f := found{state: Elsewhere, at: b, vlan: b.untagged()}
 	if b.carries(want) && b.mode == trunk && b.declared {
-		f.vlan = want // the machine should tag its packets itself
+		f.vlan = want // on such a port, the machine should tag its packets
 	}
 	for _, m := range v.e.learned[p.MAC] {
 		if m.Port == b.no {
-			f.vlan = m.VLAN // of a trunk or native port, which may have several
+			f.vlan = m.VLAN // a trunk or native port may have several VLANs
 		}
 	}
 	switch mac, other := v.otherMAC(p, b, f.vlan); {
@@ -141,10 +142,10 @@ func (v *View) plugged(p *routing.Port, b *bridgePort, want uint16) found {
 	return f
 }
 
-// otherMAC returns the MAC address of the machine at b, and true if it is not an address of p. The
-// address is the attached-mac of b. If that is missing or right, it is the only address that has
-// recently sent packets there. A machine that sends with several addresses has other machines
-// behind it.
+// otherMAC returns the MAC address of the machine at b, and true if it differs from that of p. It
+// compares the attached-mac of b first. If that is missing or right, it compares the address that
+// has recently sent packets there. If there are several such addresses, it compares none, because
+// other machines are behind this machine.
 func (v *View) otherMAC(p *routing.Port, b *bridgePort, vlan uint16) (ofproto.MAC, bool) {
 	if b.attached != (ofproto.MAC{}) && b.attached != p.MAC {
 		return b.attached, true
@@ -161,7 +162,7 @@ func (v *View) otherMAC(p *routing.Port, b *bridgePort, vlan uint16) (ofproto.MA
 	return on[0], true
 }
 
-// sighting describes a decision in words.
+// sighting returns a decision as a Sighting, with texts.
 func (v *View) sighting(p *routing.Port, f found) Sighting {
 	s := Sighting{State: f.state, VLAN: f.vlan, Wanted: v.vlan(p.Network)}
 	bridge := v.e.bridge
@@ -234,7 +235,7 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 	return s
 }
 
-// matched names the property by which a port of the bridge was found.
+// matched returns the name of the property by which port b of the bridge was found.
 func (v *View) matched(p *routing.Port, b *bridgePort) string {
 	if b.ifaceID == p.ID {
 		return "iface-id"
@@ -242,8 +243,7 @@ func (v *View) matched(p *routing.Port, b *bridgePort) string {
 	return "MAC address"
 }
 
-// owner returns the ID of the declared port, other than p, that the iface-id of b names; "" if
-// there is none.
+// owner returns the ID of the declared port, other than p, that the iface-id of b names, or "".
 func (v *View) owner(p *routing.Port, b *bridgePort) string {
 	if b != nil && v.others(p, b) {
 		return b.ifaceID
@@ -251,7 +251,7 @@ func (v *View) owner(p *routing.Port, b *bridgePort) string {
 	return ""
 }
 
-// other returns where p is plugged on another bridge, and by which property it was found there.
+// other returns the place of p on another bridge, and the property by which it was found there.
 func (e *Evidence) other(p *routing.Port) (at place, what string) {
 	if at, ok := e.otherID[p.ID]; ok {
 		return at, "iface-id"
@@ -262,8 +262,8 @@ func (e *Evidence) other(p *routing.Port) (at place, what string) {
 	return place{}, ""
 }
 
-// retag returns the remedy that moves a machine at b into its VLAN. b is nil if it is not in the
-// database yet.
+// retag returns the remedy that moves a machine at b into its VLAN. b is nil if it is the port is
+// not in the database yet.
 func (v *View) retag(p *routing.Port, s Sighting, b *bridgePort) string {
 	switch {
 	case s.VLAN == deadVLAN:
@@ -286,7 +286,7 @@ func (v *View) retag(p *routing.Port, s Sighting, b *bridgePort) string {
 
 func ago(m ovstrace.MACEntry) string { return fmt.Sprintf("%v ago", m.Age) }
 
-// where describes the VLAN of a machine at its port in words.
+// where returns a text about the VLAN of a machine at its port.
 func (s *Sighting) where() string {
 	switch {
 	case s.Tagged && !s.Remote:
@@ -297,7 +297,7 @@ func (s *Sighting) where() string {
 	return InVLAN(s.VLAN)
 }
 
-// InVLAN describes the VLAN of a port in words.
+// InVLAN returns a text about the VLAN of a port.
 func InVLAN(vlan uint16) string {
 	switch vlan {
 	case 0:

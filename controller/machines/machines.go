@@ -1,9 +1,9 @@
 // Package machines determines whether the machine of each declared port is on the
 // integration bridge: on which bridge port, in which VLAN, and with which MAC address.
 //
-// An [Observer] reads the [Evidence]: interfaces and port tags from the database, and
-// the MAC table of the bridge from ovs-vswitchd. A [View] decides; it is a function
-// of the evidence and the intent.
+// An [Observer] reads the [Evidence]: interfaces and port tags from the database, and the MAC table
+// of the bridge from ovs-vswitchd. A [View] decides. Its decisions depend only on the evidence and
+// the intent.
 package machines
 
 import (
@@ -14,30 +14,30 @@ import (
 // State describes whether the machine of a port is on the integration bridge.
 type State string
 
-// The states; docs/states.md has the remedies.
+// The states. docs/states.md has the remedies.
 const (
 	Seen      State = "seen"      // it is on the bridge, in the VLAN of its network
-	NotSeen   State = "not_seen"  // there is no trace of it
+	NotSeen   State = "not_seen"  // no evidence of it exists
 	Elsewhere State = "elsewhere" // it is on the bridge in another VLAN, or with another MAC address
-	Unknown   State = "unknown"   // the bridge cannot be examined for it
+	Unknown   State = "unknown"   // the bridge could not be examined
 )
 
-// States are all states, in the order in which they are shown.
+// States has all states, in the order in which they are shown.
 var States = [...]State{Seen, NotSeen, Elsewhere, Unknown}
 
 // A Sighting is the decision about the machine of one port, with the evidence.
 type Sighting struct {
 	State  State
-	Port   string         // port of the integration bridge where the machine is or should be; "" if none exists
-	OFPort ofproto.PortNo // the number of Port; 0 if ovs-vswitchd has assigned none
-	VLAN   uint16         // VLAN of the machine at Port; 0 if none. Only if Port is not ""
+	Port   string         // port of the integration bridge where the machine is or should be; "" if not known
+	OFPort ofproto.PortNo // number of Port; 0 if ovs-vswitchd has assigned no number
+	VLAN   uint16         // VLAN of the machine at Port; 0 means no VLAN. Only if Port is not ""
 	Wanted uint16         // the VLAN of its network; 0 if not known
 	Tagged bool           // its packets have a VLAN tag at Port
 	Trunk  bool           // Port is a trunk port
 	Remote bool           // it is on another host, behind Port if that is not ""
-	Host   string         // the other host; "" if not known
-	Other  string         // another bridge, which has its interface; "" if none has
-	Says   string         // the evidence, in words
+	Host   string         // ID of the other host; "" if not known
+	Other  string         // another bridge with the machine's interface; or ""
+	Says   string         // a text about the evidence
 	Remedy string         // what to do about it; "" if nothing is needed
 }
 
@@ -57,9 +57,9 @@ func NewView(x *routing.Index, e *Evidence) *View {
 // Counts are the numbers of ports in each state.
 type Counts map[State]int
 
-// Count looks at each port that can be reached, see [routing.Port.IsUp], and returns the
-// number of ports in each state. It calls each with the ports that are not Seen, in the
-// order of their IDs; each may be nil.
+// Count looks at each port that is up, see [routing.Port.IsUp], and returns the number of ports in
+// each state. It calls each, which may be nil, for every port that is not Seen, in the order of the
+// ports' IDs.
 func (v *View) Count(each func(*routing.Port, Sighting)) Counts {
 	n := make(Counts, len(States))
 	for _, s := range States {
@@ -85,7 +85,7 @@ func (v *View) Look(p *routing.Port) Sighting { return v.sighting(p, v.locate(p)
 func (v *View) VLAN(network string) uint16 { return v.vlan(network) }
 
 // vlan returns the VLAN of a network on the integration bridge, or 0 if it is not known. If the
-// intent does not give it, it is the VLAN of the patch port to the fabric bridge, or to a router.
+// intent does not give the VLAN, it is that of the patch port to the fabric bridge or to a router.
 func (v *View) vlan(network string) uint16 {
 	if vlan, ok := v.vlans[network]; ok {
 		return vlan
@@ -107,9 +107,9 @@ func (v *View) vlan(network string) uint16 {
 	return vlan
 }
 
-// onBridge reports whether machines of a network are expected on the integration bridge.
-// They are not if only routers with external bridges join the network, because external
-// bridges may be connected to any bridge. The integration bridge has all networks with a VNI.
+// onBridge reports whether machines of a network are expected on the integration bridge. All
+// networks with a VNI are. Other networks are not if only routers with external bridges join them,
+// because an external bridge may be connected to any bridge.
 func (v *View) onBridge(network string) bool {
 	legs := v.x.Legs(network)
 	for _, l := range legs {
@@ -120,7 +120,7 @@ func (v *View) onBridge(network string) bool {
 	return len(legs) == 0
 }
 
-// declared returns the ID of another port that has a MAC address in a VLAN, "" if none has.
+// declared returns the ID of a port other than p with a MAC address in a VLAN, or "".
 func (v *View) declared(p *routing.Port, mac ofproto.MAC, vlan uint16) string {
 	if v.declare == nil {
 		v.declare = make(map[ofproto.MAC]map[uint16]string)

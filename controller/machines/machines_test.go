@@ -17,8 +17,8 @@ import (
 
 func mac(n byte) ofproto.MAC { return ofproto.MAC{2, 0, 0, 0, 1, n} }
 
-// index has ports p1, p2 … on network blue in VLAN 1; their MAC addresses end in the same
-// number. Port g1 is on green in VLAN 2, with the MAC address of p1.
+// index has ports p1, p2 … on network blue in VLAN 1. The MAC address of p1 ends in 1, and so on.
+// Port g1 is on green in VLAN 2, with the MAC address of p1.
 func index(blueVLAN uint16, managed bool) *routing.Index {
 	m := &routing.Model{
 		Networks: []routing.Network{{ID: "blue", VLAN: blueVLAN, MTU: 1500}, {ID: "green", VLAN: 2, MTU: 1500}},
@@ -86,7 +86,7 @@ func TestLook(t *testing.T) {
 		table     []ovstrace.MACEntry
 		tableErr  error
 		port      string // "" means p1
-		vlan      uint16 // of blue; 0 means the patch port's
+		vlan      uint16 // VLAN of blue; 0 means that of the patch port
 		vni       uint32 // of blue
 		external  bool
 		want      string // state, port, VLAN
@@ -172,7 +172,7 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// Ports that are up are counted, and each is called for each port that is not seen.
+// Count counts the ports that are up, and calls its argument for each port that is not seen.
 func TestCount(t *testing.T) {
 	m := index(1, true).Model()
 	m.Ports[3].Down = true
@@ -191,7 +191,7 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// A look costs the same for each port, for any number of ports.
+// The time for a port does not depend on the number of ports.
 func BenchmarkCount(b *testing.B) {
 	m := &routing.Model{Networks: []routing.Network{{ID: "n", VLAN: 1, MTU: 1500}}}
 	var table []ovstrace.MACEntry
@@ -209,8 +209,8 @@ func BenchmarkCount(b *testing.B) {
 	}
 }
 
-// On one of several hosts, a machine that another host has announced is seen there, and one that the
-// intent expects on another host is not looked for here.
+// With several hosts, a machine that another host claims is seen on that host. If the intent
+// expects a machine on another host, it is not searched on this host.
 func TestMachinesOfOtherHosts(t *testing.T) {
 	x := routing.NewIndex(&routing.Model{
 		Hosts:    []routing.Host{{ID: "h1"}, {ID: "h2"}},

@@ -21,8 +21,8 @@ type Database interface {
 	Links(context.Context) (map[string]ovsdb.Link, error)
 }
 
-// An Observer reads the evidence on demand. It queries ovs-vswitchd and ovsdb-server once
-// for each look, and at most once a second. Its methods may be called from any goroutine.
+// An Observer reads the evidence on demand. A look queries ovs-vswitchd and ovsdb-server once.
+// There is at most one look a second. Its methods may be called from any goroutine.
 type Observer struct {
 	db       Database
 	endpoint string // of the database
@@ -35,9 +35,8 @@ type Observer struct {
 	at   time.Time  // of last
 }
 
-// NewObserver returns an Observer of a bridge whose database is at endpoint. runs reports
-// whether ovs-vswitchd is known to run without a question to it, because one of its bridges is
-// connected.
+// NewObserver returns an Observer of a bridge. endpoint is the address of the database. runs
+// reports whether a bridge of ovs-vswitchd is connected, which shows that ovs-vswitchd runs.
 func NewObserver(db Database, endpoint, bridge string, runs func(context.Context) bool) *Observer {
 	return &Observer{db: db, endpoint: endpoint, bridge: bridge, runs: runs, looking: make(chan struct{}, 1)}
 }
@@ -59,7 +58,7 @@ func (o *Observer) lookWithin(ctx context.Context, age time.Duration) (*Evidence
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if e := o.Latest(age); e != nil { // of the previous caller
+	if e := o.Latest(age); e != nil { // the result of the previous caller
 		return e, nil
 	}
 	began := time.Now()
@@ -73,7 +72,7 @@ func (o *Observer) lookWithin(ctx context.Context, age time.Duration) (*Evidence
 	return e, nil
 }
 
-// Latest returns the evidence of the last look if it is younger than age, else nil.
+// Latest returns the evidence of the last look if it is younger than age, otherwise nil.
 func (o *Observer) Latest(age time.Duration) *Evidence {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -107,9 +106,9 @@ func (o *Observer) look(ctx context.Context) *Evidence {
 	return NewEvidence(&b, state.Bridges, links, table, err)
 }
 
-// works reports whether ovs-vswitchd works although its MAC table could not be read: it has
-// answered with an error, or its control socket is not known and one of its bridges is
-// connected.
+// works reports whether ovs-vswitchd works although its MAC table could not be read. This is so if
+// it has answered with an error. It is also so if its control socket is not known, but one of its
+// bridges is connected.
 func (o *Observer) works(ctx context.Context, err error) bool {
 	if _, ok := errors.AsType[ovstrace.CommandError](err); ok {
 		return true
@@ -117,7 +116,7 @@ func (o *Observer) works(ctx context.Context, err error) bool {
 	return (errors.Is(err, ovstrace.ErrRemote) || errors.Is(err, fs.ErrNotExist)) && o.runs(ctx)
 }
 
-// table reads the MAC table. ovs-vswitchd may be frozen.
+// table reads the MAC table. It has a time limit, because ovs-vswitchd may hang.
 func (o *Observer) table(ctx context.Context) ([]ovstrace.MACEntry, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, ovstrace.AnswerTime, fmt.Errorf("ovs-vswitchd did not answer in %v", ovstrace.AnswerTime))
 	defer cancel()

@@ -17,7 +17,7 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// A database counts how often it is read, which takes some time.
+// A database counts how often it is read. A read takes some time.
 type database struct {
 	reads atomic.Int32
 	err   error
@@ -70,7 +70,7 @@ func TestLooksAreShared(t *testing.T) {
 		if n := db.reads.Load(); n != 1 {
 			t.Errorf("read %d times", n)
 		}
-		if got := state("p2"); got != machines.Unknown { // there is no MAC table at that address
+		if got := state("p2"); got != machines.Unknown { // the MAC table cannot be read at that address
 			t.Error(got)
 		}
 		time.Sleep(time.Second)
@@ -144,7 +144,7 @@ func TestStoppedSwitch(t *testing.T) {
 	}
 }
 
-// A missing bridge is named, with what to do.
+// If the bridge is missing, the text names it and the remedy.
 func TestMissingBridge(t *testing.T) {
 	o := machines.NewObserver(new(database), "tcp:192.0.2.1:6640", "br-none", func(context.Context) bool { return true })
 	x := index(1, true)

@@ -28,11 +28,10 @@ var reads = []string{
 	"GET /v1/routers/{id}/flows",
 }
 
-// Open serves the page, and the API's requests that the page makes, without authentication.
-// The handler rest serves all other requests. Open refuses cross-site requests of browsers.
-// It also refuses requests under foreign host names, which prevents DNS rebinding. host is
-// the name of this computer. The server's valid names are names, localhost and any IP
-// address.
+// Open serves the page and the requests of the API that the page makes, without authentication.
+// Handler rest serves all other requests. Open refuses cross-site requests of browsers. It also
+// refuses requests under foreign host names, which prevents DNS rebinding. host is the name of this
+// computer. Valid host names are names, localhost and any IP address.
 func Open(api, rest http.Handler, host string, names ...string) http.Handler {
 	some := http.NewServeMux()
 	for _, pattern := range reads {

@@ -17,8 +17,8 @@ import (
 //go:embed site
 var site embed.FS
 
-// policy lets the page load from and connect to its own server only. No other page may
-// frame it or inject script.
+// policy lets the page load from its own server only, and connect to no other. No other page may
+// frame it or inject scripts.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
@@ -26,16 +26,16 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // computer.
 var types = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
-// Handler serves the page of a host at / and its files below /page/. The handler rest
-// serves all other requests.
+// Handler serves the page of a host at / and its files below /page/. Handler rest serves all other
+// requests.
 func Handler(rest http.Handler, host string) http.Handler {
 	files, err := fs.Sub(site, "site")
 	if err != nil {
-		panic(err) // the directory's name is invalid
+		panic(err) // cannot happen: the directory's name is valid
 	}
 	index, err := fs.ReadFile(files, "index.html")
 	if err != nil {
-		panic(err) // the file is part of the program
+		panic(err) // cannot happen: the file is part of the program
 	}
 	index = bytes.ReplaceAll(index, []byte("{{host}}"), []byte(html.EscapeString(host)))
 	own := headed(http.StripPrefix("/page", http.FileServerFS(files)))

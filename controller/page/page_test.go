@@ -77,8 +77,8 @@ func TestOnlyReads(t *testing.T) {
 	}
 }
 
-// A page of another site reads nothing, neither by cross-site requests nor by DNS
-// rebinding. Prometheus may use any host name.
+// A page of another site can read nothing, neither by cross-site requests nor by DNS rebinding.
+// Prometheus may use any host name.
 func TestOtherSites(t *testing.T) {
 	for _, path := range []string{"/", "/page/main.js", "/v1/status"} {
 		for host, want := range map[string]int{
@@ -141,7 +141,7 @@ func TestFiles(t *testing.T) {
 			t.Errorf("%s: the policy is %s", path, p)
 		}
 		for _, found := range outside.FindAllString(string(want), -1) {
-			if found != "http://www.w3.org/2000/svg" { // a name, not an address
+			if found != "http://www.w3.org/2000/svg" { // the name of a language, not an address
 				t.Errorf("%s has %s", path, found)
 			}
 		}

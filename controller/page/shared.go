@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// examineEvery is the minimum time from one examination to the next. examineShare is
-	// the minimum as a multiple of the previous examination's duration.
+	// Two examinations begin at least examineEvery apart, and at least examineShare times the
+	// duration of the first.
 	examineEvery = time.Minute
 	examineShare = 20
 	// examineWait is the time for which a request waits for an examination.
@@ -20,18 +20,18 @@ const (
 	examineLimit = time.Minute
 )
 
-// Examination returns a handler that answers all requests with a shared examination, made
-// by the handler api. One examination runs at a time. The next one starts when the latest
-// is at least a minute old, and at least 20 times as old as its duration. Many viewers
-// therefore cost no more than one. The header Age of an answer is its age in seconds.
+// Examination returns a handler that answers all requests with a shared examination, made by
+// handler api. One examination runs at a time. The next one starts when the latest is at least a
+// minute old, and at least 20 times as old as its duration. So many viewers cost no more than one
+// viewer. The header Age of an answer has the age of the examination in seconds.
 func Examination(api http.Handler) http.Handler { return &examination{api: api} }
 
 type examination struct {
 	api http.Handler
 
 	mu     sync.Mutex
-	now    chan struct{} // closed when the running examination ends; nil if none is running
-	latest *examined     // nil if none exists
+	now    chan struct{} // closed when the running examination ends; nil if no examination runs
+	latest *examined     // nil before the first
 }
 
 // An examined is the answer of a finished examination.
@@ -40,7 +40,7 @@ type examined struct {
 	header http.Header
 	body   bytes.Buffer
 	ended  time.Time
-	pause  time.Duration // after it, in which no other is made
+	pause  time.Duration // minimum time until the next examination
 }
 
 // ServeHTTP implements [http.Handler].
@@ -84,9 +84,9 @@ func (x *examination) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(e.body.Bytes()) // an error means that the client has disconnected
 }
 
-// make makes an examination. It continues after the client of r has disconnected, because
-// other clients may wait for it. It leaves out the client's headers and body, because all
-// clients get the answer.
+// make makes an examination. It continues after the client of r has disconnected, because other
+// clients may wait for it. It does not pass on the client's headers and body, because all clients
+// get the answer.
 func (x *examination) make(r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), examineLimit)
 	defer cancel()

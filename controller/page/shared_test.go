@@ -14,9 +14,8 @@ import (
 	"github.com/ofdvr/ofdvr/controller/page"
 )
 
-// For any number of clients there is one examination at a time, at most one a minute, and
-// for at most a twentieth of the time. The headers and body of a client change nothing for
-// others.
+// For any number of clients, one examination runs at a time, at most one a minute, and for at most
+// a twentieth of the time. The headers and body of a client do not affect the answers to others.
 func TestExaminationsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var made, running atomic.Int32
@@ -26,7 +25,7 @@ func TestExaminationsAreShared(t *testing.T) {
 				t.Error("two examinations at a time")
 			}
 			defer running.Add(-1)
-			time.Sleep(time.Duration(took.Load())) // in no time: the clock is the bubble's
+			time.Sleep(time.Duration(took.Load())) // takes no real time: synctest's clock jumps
 			if err := r.Context().Err(); err != nil || r.URL.RawQuery != "" || r.Header.Get("X") != "" || r.Method != http.MethodGet {
 				t.Errorf("the request is %s %s %v, %v", r.Method, r.URL, r.Header, err)
 			}
