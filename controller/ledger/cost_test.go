@@ -14,7 +14,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A line is a shared source that reports the updates of a test.
+// A line is a shared source. It reports updates that the test sends.
 type line struct {
 	first   ledger.Contents
 	updates chan ledger.Update
@@ -51,9 +51,9 @@ func manyth(i int) routing.Port {
 		Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 200 + byte(i>>16), byte(i >> 8), byte(i)})}}
 }
 
-// follow starts a ledger with three sources in order of precedence: a file, a line with n
-// ports, and a disk. The file and the disk have objects too, and some of these are
-// quarantined. The returned function update changes one of the ports.
+// follow starts a ledger with three sources in order of precedence: a file, a line with n ports,
+// and a disk. The file and the disk have objects too, and some of these are quarantined. update
+// changes one of the ports.
 func follow(t testing.TB, n int) (l *ledger.Ledger, update func(i int)) {
 	m := many(n)
 	file := routing.Model{Networks: []routing.Network{network("f")}, Ports: []routing.Port{port("f1", "f", 1), port("lost", "gone", 2)}}
@@ -82,9 +82,9 @@ func follow(t testing.TB, n int) (l *ledger.Ledger, update func(i int)) {
 	}
 }
 
-// The cost of an update depends on the changed objects, not on all objects. With 100 times as
-// many ports it takes the same number of allocations. It takes more memory only for the lists
-// of chunks (see internal/sorted), which is far less than one word for each port.
+// The cost of an update depends on the number of changed objects, not on the number of all objects.
+// With 100 times as many ports, an update makes the same number of allocations. It takes more
+// memory only for the lists of chunks (see internal/sorted): far less than one word for each port.
 func TestUpdateCostDependsOnChangedObjects(t *testing.T) {
 	const updates = 200
 	cost := func(n int) (allocations, bytes float64) {

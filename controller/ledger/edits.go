@@ -56,9 +56,9 @@ func ReplaceAll(m routing.Model, allowEmpty bool) Edit {
 	}
 }
 
-// Delete returns an edit that deletes o. With cascade, it also deletes references to o: the
-// ports of a network, and the interfaces of routers on it; the key host of the ports of a host. The error is [ErrNotFound] if o
-// does not exist.
+// Delete returns an edit that deletes o. If cascade is true, it also deletes references to o. For a
+// network these are its ports and the interfaces of routers on it. For a host these are the keys
+// host of ports. The error is [ErrNotFound] if o does not exist.
 func Delete(o Object, cascade bool) Edit {
 	return func(s *Intent) (Proposal, error) {
 		if s.source(o) < 0 {
@@ -112,7 +112,7 @@ func cascadeNetwork(x *routing.Index, id string, c *routing.Change) {
 	}
 }
 
-// A Snapshot is a router, its networks and their ports; see [ReplaceRouter].
+// A Snapshot is a router, its networks and their ports, see [ReplaceRouter].
 type Snapshot struct {
 	Router   routing.Router
 	Networks []routing.Network // the router's networks; existing networks may be omitted

@@ -39,8 +39,8 @@ func (p *pass) finish() *Intent {
 	return &next
 }
 
-// edits collect the changes of the version sets. An object stays if it is used before and
-// after the pass, with the same owner.
+// edits collects the changes of the version sets. An object stays if it is used before and after
+// the pass, with the same owner.
 type edits struct {
 	home             int // see [Intent]
 	counts           []SourceState
@@ -50,7 +50,7 @@ type edits struct {
 	holes            int
 }
 
-// leave removes the versions of an object before the pass.
+// leave removes the versions that an object had before the pass.
 func (e *edits) leave(all []version, stays bool) {
 	for i := range all {
 		v := &all[i]
@@ -67,7 +67,7 @@ func (e *edits) leave(all []version, stays bool) {
 	}
 }
 
-// come adds the versions of an object after the pass.
+// come adds the versions that an object has after the pass.
 func (e *edits) come(all []version, stays bool) {
 	for i := range all {
 		v := &all[i]
@@ -158,7 +158,7 @@ func (p *pass) load(i int, name string, c *Contents) (strays []Quarantined) {
 	return strays
 }
 
-// located returns a function for [pass.locate]; it uses the loaded contents.
+// located returns a function for [pass.locate]. It uses Contents.Locate.
 func located(all []Contents) func(int, Object, *routing.PathError) error {
 	places := make([]map[Object]int, len(all))
 	return func(i int, o Object, err *routing.PathError) error {

@@ -68,7 +68,7 @@ func (g *group) edit(edit Edit) (Result, error) {
 			asked[o] = true
 		}
 		for _, e := range events {
-			if asked[e.Object] { // else the change is a consequence of these
+			if asked[e.Object] { // all other changes are consequences of the requested ones
 				r.Objects = append(r.Objects, Outcome{e.Object, e.Op})
 			}
 		}
@@ -82,8 +82,8 @@ func (g *group) edit(edit Edit) (Result, error) {
 	return r, nil
 }
 
-// advance replaces g.intent by the parameter next. The parameter d is the difference between the
-// two. It returns the events and the affected routers.
+// advance replaces g.intent by next. d is the difference between the two. It returns the events and
+// the affected routers.
 func (g *group) advance(next *Intent, d routing.Change, revision uint64) ([]Event, map[string]bool) {
 	next.Revision, next.Since = revision, g.began
 	if d.Delete.Len() > len(d.Delete.Ports) || d.Put.Len() > len(d.Put.Ports) {
@@ -105,8 +105,8 @@ func (g *group) advance(next *Intent, d routing.Change, revision uint64) ([]Even
 	return events, touched
 }
 
-// refused returns an error if an object of m would be quarantined. That happens if m makes a
-// quarantined object usable, and that object takes precedence over an object of m.
+// refused returns an error if an object of m would be quarantined. This happens if m makes a
+// quarantined object usable that takes precedence over an object of m.
 func (p *pass) refused(m *routing.Model) error {
 	var last routing.Kind
 	n := 0
@@ -150,7 +150,7 @@ func (s *Intent) heldIn(c *routing.Change) objects {
 	return out
 }
 
-// unchanged returns outcomes for the objects of c that are not in the list done.
+// unchanged returns outcomes for the objects of c that are not in done.
 func unchanged(c routing.Change, done []Outcome) (rest []Outcome) {
 	if c.Len() == len(done) {
 		return nil

@@ -46,9 +46,9 @@ func (h *history) add(events []Event, now uint64) {
 	h.more = make(chan struct{})
 }
 
-// after returns the events of one revision: the first with events after the parameter since.
-// It also returns a channel that is closed when there are more events. All callers share the
-// events, so a watcher needs no copy of them. The error is ErrCompacted.
+// after returns the events of the first revision after since that has events. It also returns a
+// channel that is closed when more events exist. All callers share the events, so a watcher needs
+// no copy. The error is ErrCompacted.
 func (h *history) after(since uint64) (events []Event, more <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A host is part of the layout, and affects the routers on networks with a VNI. A host in use is
-// deleted only by cascade, which leaves its ports without a host.
+// A host is part of the layout, and affects the routers on networks with a VNI. A host with
+// expected ports is deleted only by cascade. Then its ports have no host.
 func TestHosts(t *testing.T) {
 	carried := blue()
 	carried.Networks[0].VNI = 7

@@ -17,7 +17,7 @@ type hub struct {
 	model    routing.Model
 	revision uint64
 	complete bool
-	sick     bool // it cannot be read
+	sick     bool // the hub cannot be read
 	steps    []ledger.Update
 	floor    uint64        // the steps after this revision are kept
 	more     chan struct{} // closed when something has changed
@@ -139,8 +139,8 @@ func (k *desk) followed(h *hub) *ledger.Intent {
 	return k.Intent()
 }
 
-// Other hosts' changes of a shared store are joined with the file, and have events. If changes
-// were missed, the events are the difference between the intent before and after.
+// Changes of a shared store by other hosts are joined with the file, and cause events. If the
+// ledger has missed changes, the events are the difference between the intent before and after.
 func TestSharedStore(t *testing.T) {
 	h := newHub(routing.Model{})
 	m := routing.Model{Networks: []routing.Network{network("f")}}
@@ -196,8 +196,9 @@ func TestOlderChangesDoNotUndoAWrite(t *testing.T) {
 	}
 }
 
-// An object of the file shadows the object of a shared store. It is deleted only from the
-// host's own store. When the file drops the object, the shared store's object is used again.
+// An object of the file shadows the object of a shared store. The ledger would delete such an
+// object only from the host's own store. When the file drops the object, the shared store's object
+// is used again.
 func TestShadowedObjectsComeBack(t *testing.T) {
 	shared, own := routing.Model{Networks: []routing.Network{network("a")}}, routing.Model{Networks: []routing.Network{network("b")}}
 	shared.Networks[0].MTU, own.Networks[0].MTU = 1400, 1400
@@ -234,8 +235,8 @@ func TestFileDropsNetworkOfOtherSource(t *testing.T) {
 	}
 }
 
-// A write whose object would be quarantined is refused. Here the network in the write makes
-// a port of the file usable, and that port takes precedence over the port in the write.
+// A write is refused if one of its objects would be quarantined. Here the network in the write
+// makes a port of the file usable, and that port takes precedence over the port in the write.
 func TestWriteThatWouldBeQuarantinedIsRefused(t *testing.T) {
 	d := new(disk)
 	file := routing.Model{Ports: []routing.Port{port("late", "nowhere", 20)}}

@@ -21,19 +21,19 @@ type Intent struct {
 	// start, or the revision at the start.
 	Layout uint64
 	Index  *routing.Index
-	// Complete means that no object is missing, so objects that exist on the host and are not
-	// in Index may be removed. It requires that the intent is Whole, that all sources could be
-	// read, and that no host, network or router is quarantined.
+	// Complete means that Index lacks no object, so other objects on the host may be removed. It
+	// requires that the intent is Whole, that all sources could be read, and that no host, network
+	// or router is quarantined.
 	Complete bool
-	// Whole means that the sources claim to have all objects. A new store is empty but not
-	// whole, because everything would be removed otherwise.
+	// Whole means that the sources claim to have all objects. A new store is empty and not whole.
+	// If it were whole, everything on the host would be removed.
 	Whole bool
 	// Sources are the sources in order of precedence. If several sources have an object, it
 	// belongs to the first of them.
 	Sources []*SourceState
 
 	versions
-	home     int  // index of the source that owns the used objects that are not in the field owners; it was the last source at the start
+	home     int  // index of the source that was the last at the start; it owns the used objects that are not in owners
 	writes   int  // index of the source that writes go to, -1 if writes fail
 	believed bool // see [Config.Complete]
 }
@@ -70,20 +70,20 @@ type SourceState struct {
 	Name                     string
 	Role                     Role
 	Revision                 uint64    // the source's own revision; 0 if it has no revisions
-	Loaded                   time.Time // when it was last read
+	Loaded                   time.Time // time at which it was last read
 	Networks, Routers, Ports int       // number of its objects
 	Hosts                    int
 	Warnings                 []string
-	Err                      error // the reason that its latest version is not used or only partly used, or that it cannot be written to; otherwise nil
-	Partial                  bool  // it could not be read completely, so objects may be missing without being quarantined
+	Err                      error // reason why its latest version is not used completely, or why it cannot be written to; or nil
+	Partial                  bool  // it could not be read completely, so objects may be missing that are not quarantined
 
 	whole  bool          // it claims to have all its objects
 	strays []Quarantined // objects without an ID, or with the ID of another object of the source
 }
 
-// read returns the SourceState of a source with contents c, without the counts. An empty
-// source is not whole, even if it is marked complete, because its objects may be lost, or in a
-// file that is no longer configured.
+// read returns the SourceState of a source with contents c, without the counts. An empty source is
+// not whole, even if it is marked complete: its objects may be lost, or may be in a file that is no
+// longer configured.
 func read(src Source, c *Contents) *SourceState {
 	s := &SourceState{Name: src.Name(), Role: src.Role(), Revision: c.Revision, Loaded: c.Loaded, Warnings: c.Warnings, Err: c.Err, Partial: c.Err != nil,
 		whole: c.Complete && c.Model.Len() > 0}
@@ -93,8 +93,8 @@ func read(src Source, c *Contents) *SourceState {
 	return s
 }
 
-// readOnly returns the reason that src cannot be written to. It returns nil if src can be
-// written to or is not a store.
+// readOnly returns the reason why store src cannot be written to, or nil. For a source that is not
+// a store, it returns nil.
 func readOnly(src Source) error {
 	if w, ok := src.(Store); ok {
 		return w.ReadOnly()
@@ -102,8 +102,8 @@ func readOnly(src Source) error {
 	return nil
 }
 
-// DeclaredBy returns the name of the source that owns o, such as a file, if writes cannot
-// change o. If they can, it returns "".
+// DeclaredBy returns the name of the source that owns o if writes cannot change o, for example of a
+// file. If writes can change o, it returns "".
 func (s *Intent) DeclaredBy(o Object) string {
 	i := s.source(o)
 	if i < 0 || i == s.writes || s.writes < 0 && s.Sources[i].Role == Own {
@@ -130,8 +130,8 @@ func (s *Intent) trial() *Intent {
 // Has reports whether o exists.
 func (s *Intent) Has(o Object) bool { return find(s.Index, o) != nil }
 
-// NotFound returns the error that o does not exist, or the reason that it is not used. The
-// error wraps [ErrNotFound].
+// NotFound returns an error that wraps [ErrNotFound]. If o exists in a source but is not used, the
+// error has the reason.
 func (s *Intent) NotFound(o Object) error {
 	if v := s.held(o); v != nil {
 		return fmt.Errorf("%w in use: %w", ErrNotFound, Quarantined{o, s.Sources[v.source].Name, v.err})
@@ -154,7 +154,7 @@ type Event struct {
 	Revision uint64
 	Object   Object
 	Op       Op
-	// The new value of the object, by kind; all nil if it was deleted.
+	// The field of the object's kind has the new value. All are nil if the object was deleted.
 	Host    *routing.Host
 	Network *routing.Network
 	Router  *routing.Router
@@ -172,8 +172,7 @@ const (
 	Deleted   Op = "deleted"
 )
 
-// events returns the events of change c on x. The change must affect all objects that it
-// names.
+// events returns the events of change c on x. c must change every object that it puts or deletes.
 func events(x *routing.Index, c routing.Change, revision uint64) []Event {
 	out := make([]Event, 0, c.Len())
 	add := func(e Event, existed bool) {
@@ -188,8 +187,8 @@ func events(x *routing.Index, c routing.Change, revision uint64) []Event {
 			out = append(out, Event{Revision: revision, Object: Object{kind, id}, Op: Deleted})
 		}
 	}
-	// Objects that others depend on are put first and deleted last, so that the events can be
-	// applied one by one.
+	// An object is put before the objects that depend on it, and deleted after them, so that
+	// clients can apply the events one by one.
 	remove(routing.KindPort, c.Delete.Ports)
 	remove(routing.KindRouter, c.Delete.Routers)
 	for i := range c.Put.Hosts {

@@ -26,7 +26,7 @@ type whole struct {
 	index       *routing.Index
 	owner       map[ledger.Object]string
 	quarantined map[ledger.Object]string // the name of the source
-	reasons     map[ledger.Object]string // one reason in each line
+	reasons     map[ledger.Object]string // one reason per line
 }
 
 // A part is the contents of one source.
@@ -179,9 +179,9 @@ type machine struct {
 	toHub   bool // writes go there
 	l       *ledger.Ledger
 	stop    func()
-	replica map[ledger.Object]any // of a client that follows the events
+	replica map[ledger.Object]any // objects of a client that follows the events
 	since   uint64
-	whole   bool // the hub's claim to be whole, as the ledger should treat it
+	whole   bool // whether the ledger should treat the hub as whole
 	partial bool // it could not be read
 }
 

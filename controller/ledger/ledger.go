@@ -21,7 +21,7 @@ type Config struct {
 	// Sources are the sources of the intent in order of precedence. If several sources have an
 	// object, it belongs to the first of them.
 	Sources []Source
-	// Write is the element of Sources that writes go to; nil means that writes fail until
+	// Write is the element of Sources that receives writes. If it is nil, writes fail until
 	// [Ledger.Adopt].
 	Write Store
 	// Complete declares that the initial contents of the host's own store are complete, even
@@ -62,8 +62,8 @@ type Ledger struct {
 
 	// Owned by Run.
 	sources []Source
-	store   Store             // one of sources; nil if writes fail
-	ahead   map[Object]uint64 // objects committed to a shared store and the revision, until the store reports it
+	store   Store             // the element of sources that receives writes; nil if writes fail
+	ahead   map[Object]uint64 // revisions of objects committed to a shared store, until the store reports them
 	to      Reader
 }
 
@@ -113,9 +113,9 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 // Intent returns the current intent.
 func (l *Ledger) Intent() *Intent { return l.intent.Load() }
 
-// Events returns the events of one revision: the first with events after the parameter since.
-// It also returns a channel that is closed when there are more events. All callers share the
-// events, which must not be changed. The error is [ErrCompacted].
+// Events returns the events of the first revision after since that has events. It also returns a
+// channel that is closed when more events exist. All callers share the events, which must not be
+// changed. The error is [ErrCompacted].
 func (l *Ledger) Events(since uint64) ([]Event, <-chan struct{}, error) {
 	return l.history.after(since)
 }
@@ -159,10 +159,10 @@ type answer struct {
 	err error
 }
 
-// Write applies an edit and returns when it is durable. A write that changes nothing returns
-// the current intent. The error can be the edit's error, a join of [*routing.PathError]s if
-// the change is invalid, a [*DeclaredError], a [*StoreError], [ErrNoStore], or ctx's error.
-// After a StoreError or ctx's error it is not known whether the edit was applied.
+// Write applies an edit and returns when it is durable. If the edit changes nothing, Write returns
+// the current intent. The error can be the edit's error, a join of [*routing.PathError]s if the
+// change is invalid, a [*DeclaredError], a [*StoreError], [ErrNoStore], or ctx's error. After a
+// StoreError or ctx's error, the caller does not know whether the edit was applied.
 func (l *Ledger) Write(ctx context.Context, edit Edit) (Result, error) {
 	w := &write{edit: edit, answer: make(chan answer, 1)}
 	if err := enter(ctx, l.writes, w); err != nil {
@@ -236,7 +236,7 @@ func (l *Ledger) Run(ctx context.Context, to Reader) error {
 	return g.Wait()
 }
 
-// waiting returns w and the pending writes after it.
+// waiting returns w and the pending writes that follow it.
 func (l *Ledger) waiting(w *write) []*write {
 	ws := []*write{w}
 	for len(ws) < maxGroup {
@@ -279,8 +279,8 @@ func (l *Ledger) commit(ctx context.Context, ws []*write) {
 	}
 }
 
-// unneeded answers an edit that was grouped with edits that could not be committed. If the
-// edit changes nothing in the intents before and after, it has succeeded.
+// unneeded answers an edit after the commit of its group has failed. If the edit changes nothing in
+// any of intents, it has succeeded. Otherwise the answer is the error failed.
 func unneeded(edit Edit, failed error, intents ...*Intent) (a answer) {
 	for _, s := range intents {
 		g := group{intent: s}
@@ -291,8 +291,8 @@ func unneeded(edit Edit, failed error, intents ...*Intent) (a answer) {
 	return a
 }
 
-// unread tries again to read a store that could not be read. If that fails again, it returns
-// an error, because a write could destroy the store's contents.
+// unread tries again to read a store that could not be read. If this fails, it returns an error,
+// and the write must fail, because it could destroy the store's contents.
 func (l *Ledger) unread(ctx context.Context) error {
 	if s := l.Intent().Store(); s == nil || !s.Partial {
 		return nil
@@ -334,7 +334,7 @@ func (l *Ledger) save(ctx context.Context, g *group) error {
 	return nil
 }
 
-// reload loads the store after a failed commit, which may have been written all the same.
+// reload loads the store after a failed commit, because the commit may still be on disk.
 func (l *Ledger) reload(ctx context.Context) {
 	c, err := l.store.Load(ctx)
 	if err = cmp.Or(err, c.Err); err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A disk is a store in memory whose commits can fail.
+// A disk is a store in memory. Its commits can fail.
 type disk struct {
 	mu       sync.Mutex
 	model    routing.Model
@@ -28,9 +28,9 @@ type disk struct {
 	complete bool
 	commits  int
 	fail     error         // the error of the next commits
-	anyway   bool          // failing commits are written all the same
-	readOnly error         // the reason that writes fail
-	hold     chan struct{} // commits wait until it is closed; nil means that they do not wait
+	anyway   bool          // failing commits are still written
+	readOnly error         // reason why writes fail
+	hold     chan struct{} // commits wait until it is closed; nil means no wait
 }
 
 func (d *disk) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), _ func(ledger.Update) error) error {
@@ -78,7 +78,7 @@ func (f *file) Follow(ctx context.Context, _ uint64, compare func(*routing.Model
 	}
 }
 
-// A standin has the intent of the leader.
+// A standin is the source of a standby: it has the intent of the leader.
 type standin struct{ model routing.Model }
 
 func (s *standin) Name() string      { return "the daemon that leads" }
@@ -384,8 +384,8 @@ func TestGroups(t *testing.T) {
 	})
 }
 
-// Writes that could not be committed fail and have no effect. Later writes succeed when the
-// disk works again. If a failed write is on disk all the same, it takes effect.
+// Writes that could not be committed fail and have no effect. Later writes succeed when the disk
+// works again. If a failed write is on disk nevertheless, it takes effect.
 func TestDiskFails(t *testing.T) {
 	d := new(disk)
 	k := open(t, d, ledger.Config{}, nil)
@@ -449,8 +449,8 @@ func TestUnneededWriteSurvivesFailedGroup(t *testing.T) {
 	})
 }
 
-// Objects of a file can be changed only in the file. A newer version replaces only the file's
-// objects. If the store also has an object of the file, the object belongs to the file.
+// Objects of a file can be changed only in the file. A newer version of the file replaces only the
+// file's objects. If file and store have the same object, it belongs to the file.
 func TestFile(t *testing.T) {
 	d := new(disk)
 	open(t, d, ledger.Config{}, nil).must(ledger.Put(routing.Model{
@@ -509,7 +509,7 @@ func TestFile(t *testing.T) {
 	k.await("end of the error", func(s *ledger.Intent) bool { return s.File().Err == nil })
 }
 
-// Without a store writes fail. A file on a read-only disk is loaded all the same.
+// Without a store, writes fail. A file is loaded even from a read-only disk.
 func TestReadOnly(t *testing.T) {
 	m := blue()
 	k := open(t, nil, ledger.Config{}, &m)
@@ -541,8 +541,8 @@ func TestComplete(t *testing.T) {
 	if k = open(t, d, ledger.Config{}, nil); !k.Intent().Complete || k.Intent().Revision != 2 {
 		t.Error("the store is no longer complete")
 	}
-	// An empty store is not complete, even if it is marked complete, because its objects may
-	// have been in a file that is no longer configured.
+	// An empty store is not complete, even if it is marked complete: its objects may have been in a
+	// file that is no longer configured.
 	empty := &disk{complete: true}
 	if k = open(t, empty, ledger.Config{}, nil); k.Intent().Complete {
 		t.Error("an empty store counts as complete")
@@ -605,8 +605,8 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// From any revision in the history, watchers receive every change once, in order. From an
-// older revision they have to list everything again.
+// Starting at any revision in the history, a watcher receives every change once, in order. At an
+// older revision it has to list everything again.
 func TestEvents(t *testing.T) {
 	k := open(t, new(disk), ledger.Config{History: 64}, nil)
 	k.must(ledger.Put(blue()))
@@ -659,7 +659,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// events returns the events of one revision: the first with events after the parameter since.
+// events returns the events of the first revision after since that has events.
 func (k *desk) events(since uint64) []ledger.Event {
 	k.t.Helper()
 	events, _, err := k.Events(since)

@@ -128,7 +128,7 @@ func put(m *routing.Model, t thing) {
 	}
 }
 
-// alone returns a copy of t. Then the slice that t points into can be freed.
+// alone returns a copy of t, so that the slice that t points into can be freed.
 func alone(t thing) thing {
 	switch t := t.(type) {
 	case *routing.Host:

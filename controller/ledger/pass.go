@@ -9,24 +9,25 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A pass computes the intent after changes of sources. The result depends only on the contents
-// of the sources. It is as if all objects were added in order of precedence, leaving out each
+// A pass computes the intent after changes of sources. The result depends only on the contents of
+// the sources. It is the same as adding all objects in order of precedence, and leaving out each
 // object that conflicts with an earlier one. The hosts and then the networks of all sources come
-// first, because objects of one source may be on networks and hosts of another source. The other objects follow in the
-// order of the sources. Within a source routers come before ports, and both are sorted by ID.
+// first, because objects of one source may be on networks and hosts of another source. The other
+// objects follow in the order of the sources. Within a source, routers come before ports, and both
+// are sorted by ID.
 //
-// The time of a pass depends on the number of changed objects and of the objects that depend
-// on them. Placing an object displaces later objects that conflict with it. The displaced
-// objects, and the quarantined objects that waited for the placed object, are placed again in
-// their turn, which is always later.
+// The time of a pass depends on the number of changed objects and of the objects that depend on
+// them. Placing an object displaces later objects that conflict with it. These objects are placed
+// again when their turn comes, which is always later. The same holds for quarantined objects that
+// waited for the placed object.
 type pass struct {
 	s    *Intent        // before the pass
 	x    *routing.Index // the index so far
 	fate map[Object]*fate
 	seen []Object // keys of fate, in order of their creation
 
-	// queue has the objects to place, by rank. The index x has none of them, except hosts that
-	// have lost their tunnel, and networks that have lost their VLAN and VNI.
+	// queue has the objects to place, by rank. They are not in the index x, with two exceptions:
+	// hosts without their tunnel, and networks without their VLAN and VNI.
 	queue []objects
 	// locate adds the position in the source to an error of validation. It returns nil if the
 	// source has no positions.
@@ -37,14 +38,15 @@ type pass struct {
 type fate struct {
 	before []version
 	now    []version // in order of precedence
-	used   bool      // now[0] is in the Index
+	used   bool      // now[0] is used: it is in the Index
 }
 
 func newPass(s *Intent) *pass {
 	return &pass{s: s, x: s.Index, fate: make(map[Object]*fate), queue: make([]objects, 4*len(s.Sources))}
 }
 
-// rank returns the position of o in the order of precedence, apart from its ID.
+// rank returns the position of o in the order of precedence. Objects that differ only in their IDs
+// have the same rank.
 func (p *pass) rank(o Object, source int) int {
 	switch n := len(p.s.Sources); o.Kind {
 	case routing.KindHost:
@@ -192,7 +194,7 @@ func (p *pass) wake(o Object) {
 }
 
 // takeOut removes the changed objects from the Index. A host or a network that still exists stays,
-// together with what is on it, but loses its tunnel, or its VLAN and VNI.
+// with the objects on it. But the host loses its tunnel, and the network its VLAN and VNI.
 func (p *pass) takeOut(changed []Object) {
 	var c routing.Change
 	for _, o := range changed {
@@ -211,8 +213,9 @@ func (p *pass) takeOut(changed []Object) {
 	p.displace(displaced)
 }
 
-// unclaimed adds to m a host without its tunnel, or a network without its VLAN and VNI, so that it
-// conflicts with no other object. It reports whether t is one of these.
+// unclaimed adds t to m if it is a host or a network. It leaves out the host's tunnel, and the
+// network's VLAN and VNI, so that t conflicts with no other object. It reports whether it has added
+// t.
 func unclaimed(m *routing.Model, t thing) bool {
 	switch t := t.(type) {
 	case *routing.Host:
@@ -375,8 +378,7 @@ func (p *pass) place(o Object) {
 	p.wake(o)
 }
 
-// before reports whether object o of a source precedes the object by. The object by must be
-// used.
+// before reports whether object o of a source precedes object by, which must be used.
 func (p *pass) before(o Object, source int, by Object) bool {
 	other := p.s.ownerOf(by)
 	if f := p.fate[by]; f != nil {

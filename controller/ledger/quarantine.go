@@ -11,12 +11,12 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Quarantined object is in a source but cannot be used. It is left out of the intent; all
+// A Quarantined object is in a source but cannot be used. It is left out of the intent, and all
 // other objects are used.
 type Quarantined struct {
 	Object Object // the ID is "" if it cannot be read
 	Source string // name of the source
-	Err    error  // the reason that it cannot be used
+	Err    error  // reason why it cannot be used
 }
 
 func (q Quarantined) Error() string {
@@ -82,7 +82,7 @@ func (p *pass) quarantine(f *fate, o Object, errs []*routing.PathError) {
 		v.err = cmp.Or(p.locate(v.source, o, errs[0]), v.err)
 	}
 	f.used = false
-	if find(p.x, o) != nil { // a host that has lost its tunnel, or a network that has lost its VLAN and VNI
+	if find(p.x, o) != nil { // a host without its tunnel, or a network without its VLAN and VNI
 		x, displaced := without(p.x, routing.Change{Delete: idsOf(o)})
 		p.x = x
 		p.displace(displaced)

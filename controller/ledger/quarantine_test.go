@@ -61,8 +61,9 @@ func TestSourcesAreJoinedBeforeValidation(t *testing.T) {
 	}
 }
 
-// Of two objects in conflict, the file's object is used. The store's object is quarantined,
-// stays in the store, and is used when the conflict has ended.
+// If an object of the file and an object of the store are in conflict, the file's object is used.
+// The store's object is quarantined. It stays in the store, and is used when the conflict has
+// ended.
 func TestQuarantine(t *testing.T) {
 	file, d := blue(), stored(routing.Model{
 		Networks: []routing.Network{network("c")},
@@ -167,8 +168,8 @@ func TestQuarantinedObjectOfFileIsReadOnly(t *testing.T) {
 	}
 }
 
-// A store that could not be read is not written to, because that could destroy its contents.
-// It is used as soon as it can be read.
+// If a store could not be read, it is not written to, because this could destroy its contents. It
+// is used as soon as it can be read.
 func TestUnreadableStore(t *testing.T) {
 	d := &sick{disk: stored(blue()), err: errors.New("input/output error")}
 	l, err := ledger.Open(t.Context(), ledger.Config{Sources: []ledger.Source{d}, Write: d, Complete: true, Log: zap.NewNop()})
@@ -274,7 +275,7 @@ func TestJoinLaws(t *testing.T) {
 	})
 }
 
-// The number of the store's objects is right after any change of quarantined objects.
+// After any change of quarantined objects, the number of the store's objects is right.
 func TestQuarantinedObjectsAreCountedOnce(t *testing.T) {
 	file := blue()
 	ports := routing.Model{Ports: []routing.Port{port("lost", "gone", 30), port("other", "gone", 31)}}
@@ -300,7 +301,7 @@ func TestQuarantinedObjectsAreCountedOnce(t *testing.T) {
 	}
 }
 
-// A standby names the source of quarantined objects.
+// A standby reports the source of quarantined objects.
 func TestQuarantineOfAStandby(t *testing.T) {
 	file := blue()
 	s := open(t, nil, ledger.Config{Complete: true, Sources: []ledger.Source{&standin{routing.Model{Ports: []routing.Port{port("lost", "gone", 30)}}}}}, &file).Intent()
@@ -309,7 +310,7 @@ func TestQuarantineOfAStandby(t *testing.T) {
 	}
 }
 
-// A request for a quarantined object is answered with the reason of its quarantine.
+// The answer to a request for a quarantined object has the reason of the quarantine.
 func TestNotFoundHasReason(t *testing.T) {
 	file := blue()
 	d := stored(routing.Model{Ports: []routing.Port{port("lost", "gone", 30)}})
@@ -324,8 +325,8 @@ func TestNotFoundHasReason(t *testing.T) {
 	}
 }
 
-// The cost of quarantining objects is linear, so that a daemon starts even if the network of
-// many thousands of ports is missing.
+// The cost of quarantining objects is linear. So a daemon starts even if thousands of ports are on
+// a missing network.
 func TestQuarantineOfMany(t *testing.T) {
 	takes := func(n int) uint64 { // allocated bytes
 		var m routing.Model

@@ -8,8 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Source has a part of the intent. It is a file, an embedded store, or a store that other
-// hosts write to as well. It is loaded once and then reports its changes.
+// A Source has a part of the intent. It is a file, an embedded store, or a store that other hosts
+// also write to. It is loaded once and then reports its changes.
 type Source interface {
 	// Name is the source's name in messages, such as a file name.
 	Name() string
@@ -19,26 +19,24 @@ type Source interface {
 	// is ctx's error, or an error that prevents the daemon from starting.
 	Load(ctx context.Context) (Contents, error)
 	// Follow calls report for each change after revision since, in order, until ctx is done or
-	// report returns an error. Commits of the ledger itself may be among the changes. The
-	// error is [ErrCompacted] if these changes are no longer available; then the source is
-	// loaded again.
+	// report returns an error. The changes may include commits of the ledger itself. If the changes
+	// are no longer available, the error is [ErrCompacted], and the ledger loads the source again.
 	//
-	// A source that has complete versions instead of changes uses the function compare. It
-	// returns the change from the source's last reported version to a model. Its error is like
-	// the error of [routing.Model.Validate], but also considers the other sources.
+	// compare is for a source that has complete versions instead of changes. It returns the change
+	// from the source's last reported version to a model. Its error is like the error of
+	// [routing.Model.Validate], but also considers the other sources.
 	Follow(ctx context.Context, since uint64, compare func(*routing.Model) (routing.Change, error), report func(Update) error) error
 }
 
 // A Store is a Source that can be written to.
 type Store interface {
 	Source
-	// Commit makes changes durable, in order, all of them or none, and returns the store's
-	// revision after them. The revision of a store of role [Own] is not less than the
-	// parameter least. If the error is nil the changes are on disk. After an error the changes
-	// may also be on disk, so the ledger loads the store again. Commit is called by one
-	// goroutine at a time.
+	// Commit makes changes durable, in order, all or none of them. It returns the store's new
+	// revision. For a store of role [Own], this is not less than least. If the error is nil, the
+	// changes are on disk. After an error they may be on disk too, so the ledger loads the store
+	// again. One goroutine at a time calls Commit.
 	Commit(ctx context.Context, least uint64, complete bool, changes ...routing.Change) (revision uint64, err error)
-	// ReadOnly returns the reason that the store cannot be written to, or nil if it can.
+	// ReadOnly returns the reason why the store cannot be written to, or nil.
 	ReadOnly() error
 }
 
@@ -48,16 +46,16 @@ type Role uint8
 const (
 	// Own is the host's own store, without other writers.
 	Own Role = iota
-	// Declared is a source that people edit, such as a file. It has versions; a version with a
-	// mistake is not used at all. Its objects are deleted from the host's own store, if that
-	// store can be written to.
+	// Declared is a source that people edit, such as a file. It has complete versions. A version
+	// with a mistake is not used at all. If the host's own store can be written to, the source's
+	// objects are deleted from it.
 	Declared
 	// Shared is a store with other writers. This host deletes objects from it only at a
 	// client's request.
 	Shared
 )
 
-// Contents are all objects of a [Source].
+// Contents has all objects of a [Source].
 type Contents struct {
 	Revision uint64 // 0 if the source has no revisions
 	Complete bool   // no object is missing, see [Intent]
@@ -65,10 +63,10 @@ type Contents struct {
 	Model    *routing.Model // must not be changed afterwards
 	Warnings []string
 
-	// Unusable are the objects that cannot be read.
+	// Unusable has the objects that cannot be read.
 	Unusable []Unusable
-	// Err is the reason that the source could not be read completely. It is nil if all objects
-	// except the Unusable objects were read.
+	// Err is the reason why the source could not be read completely. It is nil if all objects were
+	// read, except the Unusable objects.
 	Err error
 	// Locate adds the position in the source to a validation error of Model. It is nil if the
 	// source has no positions. It is not called after loading.
@@ -77,15 +75,15 @@ type Contents struct {
 
 // An Update is a change of a [Source].
 type Update struct {
-	Revision uint64         // of the source after it; 0 if the source has no revisions
-	Change   routing.Change // puts objects that have become usable
+	Revision uint64         // revision of the source after the change; 0 if the source has no revisions
+	Change   routing.Change // also puts objects that can be read now
 	Unusable []Unusable     // objects that were put but cannot be read
 
 	Complete bool      // no object is missing, see [Intent]
-	Loaded   time.Time // when it was read
+	Loaded   time.Time // time at which it was read
 	Warnings []string  // all current warnings
-	// Err is the reason that the latest version is unknown or not used. If it is not nil, the
-	// other fields are ignored.
+	// Err is the reason why the latest version is unknown or not used. If it is not nil, the other
+	// fields are ignored.
 	Err error
 }
 
@@ -118,8 +116,8 @@ func (l *Ledger) notify(ctx context.Context, t notice) error {
 	return err
 }
 
-// follow passes the changes of source i after a revision to the ledger's goroutine. If changes
-// are missing it loads the source again.
+// follow passes the changes of source i after a revision to the ledger's goroutine. If changes are
+// missing, it loads the source again.
 func (l *Ledger) follow(ctx context.Context, i int, src Source, since uint64) error {
 	compare := func(m *routing.Model) (routing.Change, error) {
 		s := l.Intent()

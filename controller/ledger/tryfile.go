@@ -8,7 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// ErrNoFile is returned by [Ledger.TryFile] of a daemon without a topology file.
+// [Ledger.TryFile] returns ErrNoFile if the daemon has no topology file.
 var ErrNoFile = errors.New("the daemon has no topology file (serve --topology)")
 
 // TryFile returns the effect of replacing the objects of the topology file by the objects of

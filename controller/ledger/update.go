@@ -33,7 +33,7 @@ func (l *Ledger) handle(ctx context.Context, t *notice) error {
 	return nil
 }
 
-// failed records the reason that the latest version of source i is unknown or not used.
+// failed records the reason why the latest version of source i is unknown or not used.
 func (l *Ledger) failed(i int, err error) {
 	s := *l.Intent()
 	src := *s.Sources[i]
@@ -48,8 +48,8 @@ func (l *Ledger) failed(i int, err error) {
 	l.publish(&group{intent: &s})
 }
 
-// update applies a change of source i. It takes time proportional to the change, not to all
-// objects.
+// update applies a change of source i. The time is proportional to the size of the change, not to
+// the number of all objects.
 func (l *Ledger) update(ctx context.Context, i int, u *Update) {
 	now := l.Intent()
 	g := group{intent: now, began: time.Now()}
@@ -103,8 +103,8 @@ func alike(s *SourceState) *SourceState {
 	return &t
 }
 
-// unseen returns the part of change c that this host's own commits do not supersede. The
-// parameter revision is the store's revision after c.
+// unseen returns the part of change c that is newer than this host's own commits. revision is the
+// store's revision after c.
 func (l *Ledger) unseen(c routing.Change, revision uint64) (out routing.Change) {
 	if len(l.ahead) == 0 {
 		return c
@@ -147,7 +147,7 @@ func (l *Ledger) adopt(ctx context.Context, store Store) error {
 	return nil
 }
 
-// exchange makes c the contents of source i of base. It takes time proportional to all
+// exchange makes c the contents of source i of base. The time is proportional to the number of all
 // objects.
 func (l *Ledger) exchange(ctx context.Context, base *Intent, i int, c *Contents) *pass {
 	p := newPass(base)
@@ -222,8 +222,7 @@ func (p *pass) quarantined() (out []Quarantined) {
 	return out
 }
 
-// quiet reports whether p has changed nothing. The caller has checked that p has not changed
-// the Index.
+// quiet reports whether p has changed nothing outside of the Index.
 func (p *pass) quiet() bool {
 	for _, o := range p.seen {
 		f := p.fate[o]

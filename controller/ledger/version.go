@@ -22,12 +22,12 @@ import (
 type version struct {
 	Object
 	source int
-	thing  thing // nil if it cannot be read
+	thing  thing // value; nil if it cannot be read
 	used   bool  // it is in the Index
 	shadow bool  // another source owns the object
 
-	err   error    // the reason that it is quarantined or cannot be read
-	waits []Object // if quarantined, it is tried again when one of these changes
+	err   error    // reason why it is quarantined or cannot be read
+	waits []Object // if quarantined: it is tried again when one of these changes
 }
 
 // An owned object is used and its owner is not the home source.
@@ -36,8 +36,7 @@ type owned struct {
 	source int
 }
 
-// A wait means that a quarantined object is tried again when the object in the field on
-// changes.
+// A wait means that quarantined object is tried again when on changes.
 type wait struct{ on, object Object }
 
 type (
@@ -94,7 +93,7 @@ func (s *Intent) version(i int, o Object) (version, bool) {
 	return version{}, false
 }
 
-// has returns all objects of source i. It takes time proportional to all objects.
+// has returns all objects of source i. The time is proportional to the number of all objects.
 func (s *Intent) has(i int) iter.Seq[Object] {
 	return func(yield func(Object) bool) {
 		for o := range used(s.Index) {
@@ -174,7 +173,7 @@ func (s *Intent) source(o Object) int {
 func (s *Intent) changes(i int, m *routing.Model) (c routing.Change) {
 	now := declares(m)
 	d := s.Index.Differs(routing.Change{Put: *m})
-	differs := declares(&d.Put) // from the used versions
+	differs := declares(&d.Put) // differences between m and the used versions
 	for o, t := range things(m) {
 		v, ok := s.version(i, o)
 		if !ok || v.used && differs[o] || v.shadow && !same(v.thing, t) || !v.used && !v.shadow {
@@ -189,8 +188,8 @@ func (s *Intent) changes(i int, m *routing.Model) (c routing.Change) {
 	return c
 }
 
-// vanishing returns the objects in ids that have a single version. If their source deletes
-// that version, they no longer exist.
+// vanishing returns the objects in ids that have only one version. If their source deletes it, they
+// no longer exist.
 func (s *Intent) vanishing(ids routing.IDs) (out routing.IDs) {
 	for o := range objectsOf(ids) {
 		if len(s.all(o)) < 2 {

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// stuckAfter is the time that one step of the lifecycle may take before it counts as stuck.
-// Other waits have shorter timeouts. System calls have no timeout.
+// stuckAfter is the time after which a step of the lifecycle counts as stuck. It is longer than the
+// timeouts of all waits. Only system calls have no timeout.
 const stuckAfter = 30 * time.Second
 
 // An activity is the current work of the lifecycle.
 type activity struct {
 	mu    sync.Mutex
-	step  string // of the work goroutine; "" if it is idle
+	step  string // current step of the work goroutine; "" if it is idle
 	since time.Time
 	other map[string]time.Time // start times of the steps of other goroutines
 }
 
-// begin records that a step begins, or with "" that the goroutine is idle.
+// begin records that a step begins. If step is "", the goroutine is idle.
 func (a *activity) begin(step string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

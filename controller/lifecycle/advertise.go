@@ -25,7 +25,7 @@ func (p *pass) advertisers() (routers []radvd.Router, wrong problems) {
 				continue
 			}
 			mtu := p.mtu(f.Network)
-			if f.RA.MTU > mtu { // radvd would ignore the whole interface
+			if f.RA.MTU > mtu { // radvd would ignore the whole interface if the MTU were too large
 				wrong.add(r.ID, fmt.Sprintf("router advertisements of interface %s: their mtu %d is larger than the mtu of network %s, %d", f.ID, f.RA.MTU, f.Network, mtu))
 				continue
 			}
@@ -38,7 +38,7 @@ func (p *pass) advertisers() (routers []radvd.Router, wrong problems) {
 	return routers, wrong
 }
 
-// advertisement returns the advertisement of f, on a network with mtu.
+// advertisement returns the router advertisements of f. mtu is the MTU of its network.
 func advertisement(f *routing.Interface, mtu int) radvd.Interface {
 	a := radvd.Interface{ID: f.ID, Tap: f.TapName(), Down: f.Down,
 		Managed: f.RA.Managed, Other: f.RA.Other, Lifetime: f.RA.Lifetime, Interval: f.RA.Interval, MTU: f.RA.MTU}
@@ -69,8 +69,8 @@ func (p *pass) mtu(network string) int {
 	return n.MTU
 }
 
-// endAdvertisements stops unwanted advertisements. It runs while the taps still exist, so that
-// the final advertisements can be sent.
+// endAdvertisements stops unwanted advertisements. It must run while the taps still exist, so that
+// radvd can send its final advertisements.
 func (p *pass) endAdvertisements(wanted []radvd.Router) {
 	if p.radvd == nil || !p.want.Complete {
 		return

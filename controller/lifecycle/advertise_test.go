@@ -12,8 +12,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// radvd can parse every tap name that the model accepts for an interface with router
-// advertisements, and the model accepts every name that radvd can parse.
+// For an interface with router advertisements, the model accepts exactly those tap names that radvd
+// can parse.
 func TestTapNamesAreValidInRadvd(t *testing.T) {
 	binary, err := exec.LookPath("/usr/sbin/radvd")
 	if err != nil && os.Getenv("CI") == "true" {
@@ -39,7 +39,7 @@ func TestTapNamesAreValidInRadvd(t *testing.T) {
 		}
 	}
 	names = append(names, "10", "off", "q{};", "-1", "1.1", "00", "all", "default", "Interface", "10.0.0.1", "fe80", "0x10", "1e5")
-	// All words in the manual of the installed radvd.
+	// The names also include all words in the manual of the installed radvd.
 	if manual, err := exec.Command("sh", "-c", "zcat -f /usr/share/man/man5/radvd.conf.5*").Output(); err == nil {
 		names = append(names, strings.FieldsFunc(string(manual), func(r rune) bool {
 			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9')

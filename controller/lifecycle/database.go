@@ -15,7 +15,7 @@ import (
 // database is the state of OVSDB as last read.
 type database struct {
 	task
-	state ovsdb.State // after the last pass
+	state ovsdb.State // the database after the last pass
 	rows  rows        // of state
 	// existing bridges, by name and by datapath ID
 	exists    map[string]bool
@@ -29,8 +29,8 @@ type database struct {
 	nameTaken bool // a link of another program has a name that we need
 	moving    bool // a port moves from one bridge to another
 
-	fabric  *ovsdb.Fabric     // desired, as last applied; nil if none
-	tags    map[string]uint16 // of networks with a VNI, as last applied
+	fabric  *ovsdb.Fabric     // the desired fabric, as last applied; nil if no fabric is desired
+	tags    map[string]uint16 // tags of networks with a VNI, as last applied
 	plugged []string          // see [Report].Plugged
 
 	renewals map[portOf]*renewal // taps to recreate
@@ -38,18 +38,18 @@ type database struct {
 	patches  problems            // of patch ports
 	audited  int                 // number of patch port ends that earlier audits have checked, see [pass.peers]
 	errors   string              // the errors of ports in the database
-	doubted  string              // the errors at the last request to ovs-vswitchd to confirm errors
+	doubted  string              // the value of errors at the last request to ovs-vswitchd to confirm errors
 }
 
 func newDatabase() database {
 	return database{renewals: make(map[portOf]*renewal), suspects: make(map[string]*suspect)}
 }
 
-// rows are the rows of a State, by name.
+// rows has the rows of a State, by name.
 type rows struct {
 	bridges    map[string]*ovsdb.BridgeRow
 	interfaces map[port]ovsdb.InterfaceRow
-	machines   map[string]bool // the iface-ids of ports of others on the integration bridge
+	machines   map[string]bool // the iface-ids of other programs' ports on the integration bridge
 }
 
 // A port is identified by its bridge and its own name.
@@ -92,7 +92,7 @@ func (p *pass) inspectDatabase(ctx context.Context) {
 	before, err := p.db.State(ctx)
 	d.pending = err == ovsdb.ErrNotConnected // no reason
 	if only && was && d.still && err == nil && before.Same(d.state) {
-		return // the change is already known
+		return // the notification was about a known state
 	}
 	began := time.Now()
 	p.doing("read and change OVSDB")
@@ -108,7 +108,7 @@ func (p *pass) inspectDatabase(ctx context.Context) {
 		}
 	}
 	d.tried = d.connected
-	if !d.connected { // while the database is unknown, no namespace is removed
+	if !d.connected { // no namespace is removed while the database is unknown
 		d.applied = false
 		d.setState(ovsdb.State{}, "")
 	}
@@ -197,18 +197,18 @@ func (p *pass) apply(ctx context.Context, state ovsdb.State, err error) error {
 	return err
 }
 
-// recheckErrors asks ovs-vswitchd once to confirm errors that are in the database, because
-// they may be outdated. If a port fails and is corrected at once, ovs-vswitchd may write the
-// failure last (seen with Open vSwitch 3.1). When ovs-vswitchd answers, it also writes the
-// current errors.
+// recheckErrors asks ovs-vswitchd once to confirm errors in the database, because they may be
+// outdated. If a port fails and is corrected at once, ovs-vswitchd may write the failure after the
+// correction (seen with Open vSwitch 3.1). When ovs-vswitchd answers, it also writes the current
+// errors.
 func (p *pass) recheckErrors(ctx context.Context) {
 	if d := &p.database; d.errors == "" || d.errors != d.doubted && p.ask(ctx) != 0 {
 		d.doubted = d.errors
 	}
 }
 
-// unmade returns the remedy for a bridge that does not connect. If ovs-vswitchd could not make
-// the bridge, only the log of ovs-vswitchd has the reason.
+// unmade returns the remedy for a bridge that does not connect. If ovs-vswitchd could not make the
+// bridge, the reason is only in its log.
 func (l *Lifecycle) unmade(bridge string) string {
 	datapath := "system" // the default of datapath_type
 	if b := l.database.rows.bridges[bridge]; b != nil && b.DatapathType != "" {

@@ -6,10 +6,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// desired returns the database contents for an intent, without the withheld taps. tags are from
-// [Lifecycle.tags].
+// desired returns the database contents for an intent, without the withheld taps. tags is the
+// result of [Lifecycle.tags].
 func (l *Lifecycle) desired(want Intent, tags map[string]uint16, withheld func(router, tap string) bool) ovsdb.Desired {
-	given := make(map[string]bool) // names that the intent gives, which may be names of existing links
+	given := make(map[string]bool) // names given in the intent; other programs' links may have them
 	d := ovsdb.Desired{IntegrationBridge: l.cfg.IntegrationBridge, Controller: l.cfg.Target, Partial: !want.Complete}
 	d.Fabric, d.Tag = l.fabric(want.Index, tags), tagOf(want.Index, tags)
 	d.Link = func(name string) string { return namespace.ForeignLink(name, given[name]) }

@@ -46,8 +46,8 @@ type BlockedPatch struct {
 	Says, Remedy string
 }
 
-// Patches asks ovs-vswitchd which patch ports of an intent pass packets, in both directions. If
-// it does not answer for a port, the port is not in either result.
+// Patches asks ovs-vswitchd whether the patch ports of an intent pass packets, in both directions.
+// If it does not answer for a port, the port is in neither result.
 func (l *Lifecycle) Patches(ctx context.Context, state ovsdb.State, want Intent) (passing int, blocked []BlockedPatch) {
 	in := rowsOf(state, l.cfg.IntegrationBridge)
 	joints := l.fabricJoints(want.Index, l.fabric(want.Index, l.tags(want.Index, state)))

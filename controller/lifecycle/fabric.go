@@ -9,11 +9,11 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// The fabric bridge, its ports and the tags of machines count as parts of a router whose ID is
-// routing.FabricBridge, in problems and reports.
+// In problems and reports, the fabric bridge, its ports and the tags of machines are parts of a
+// router with ID routing.FabricBridge.
 
-// tags returns the tags of networks with a VNI on the integration bridge, by ID; nil if there is
-// no such network. A network is missing if no tag is free.
+// tags returns the tags of networks with a VNI on the integration bridge, by ID. It returns nil
+// without such networks. If no tag is free for a network, it is missing from the result.
 func (l *Lifecycle) tags(x *routing.Index, s ovsdb.State) map[string]uint16 {
 	var networks []ovsdb.VLANChoice
 	var taken []uint16
@@ -39,7 +39,7 @@ func (l *Lifecycle) tags(x *routing.Index, s ovsdb.State) map[string]uint16 {
 	})
 }
 
-// untagged returns the problems of networks for which no tag is free.
+// untagged returns the problem of each network without a tag.
 func untagged(x *routing.Index, tags map[string]uint16) (out []string) {
 	if tags == nil {
 		return nil
@@ -52,7 +52,7 @@ func untagged(x *routing.Index, tags map[string]uint16) (out []string) {
 	return out
 }
 
-// tagOf returns a function for [ovsdb.Desired].Tag, nil if no network has a VNI.
+// tagOf returns a function for [ovsdb.Desired].Tag, or nil if no network has a VNI.
 func tagOf(x *routing.Index, tags map[string]uint16) func(ifaceID string) (ovsdb.Tag, bool) {
 	if tags == nil {
 		return nil
@@ -64,7 +64,8 @@ func tagOf(x *routing.Index, tags map[string]uint16) func(ifaceID string) (ovsdb
 	}
 }
 
-// fabric returns the desired fabric bridge, nil if nothing connects this host to others.
+// fabric returns the desired fabric bridge, or nil if no tunnel or uplink connects this host to
+// others.
 func (l *Lifecycle) fabric(x *routing.Index, tags map[string]uint16) *ovsdb.Fabric {
 	if !routing.Spans(x, l.cfg.Host) {
 		return nil
@@ -123,7 +124,7 @@ func (l *Lifecycle) fabricJoints(x *routing.Index, f *ovsdb.Fabric) (out []joint
 	return out
 }
 
-// owner returns the ID of the router that a problem concerns, or of the fabric bridge.
+// owner returns the ID of the router or fabric bridge that a problem is about.
 func owner(p ovsdb.Problem) string {
 	if p.Fabric {
 		return routing.FabricBridge
@@ -131,8 +132,8 @@ func owner(p ovsdb.Problem) string {
 	return p.Router
 }
 
-// wantPorts makes in, which differs from l.want in ports only, the intent. It reports whether that
-// changes the tag of a machine here.
+// wantPorts makes in the intent. in differs from l.want only in ports. It reports whether this
+// changes the tag of a machine on this host.
 func (l *Lifecycle) wantPorts(in Intent) bool {
 	old := l.want.Index
 	l.want = in
@@ -146,8 +147,8 @@ func (l *Lifecycle) wantPorts(in Intent) bool {
 	return false
 }
 
-// setPlugged sets database.plugged: the ports, on networks with a VNI or that an uplink carries, whose
-// machines are on this host. It sets nil if the database is not known or has no integration bridge.
+// setPlugged sets database.plugged: the ports of carried networks (by tunnels or an uplink) with
+// machines on this host. It sets nil if the database is not known or has no integration bridge.
 func (l *Lifecycle) setPlugged() {
 	d := &l.database
 	d.plugged = nil

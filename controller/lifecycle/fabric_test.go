@@ -14,7 +14,7 @@ import (
 )
 
 // spanning returns a model with two hosts, and a router on networks n1 and n2, which have a VNI.
-// Network n3 has none.
+// Network n3 has no VNI.
 func spanning() *routing.Model {
 	m := model(3)
 	m.Hosts = []routing.Host{{ID: "h1", Tunnel: routing.Tunnel{Address: netip.MustParseAddr("192.0.2.1")}},
@@ -52,14 +52,14 @@ func (s *subject) tagsOf(ports ...string) string {
 	return strings.Join(strings.Fields(s.vsctl(args[1:]...)), " ")
 }
 
-// report waits for a report.
+// report waits for a report for which is returns true.
 func (s *subject) report(what string, is func(Report) bool) {
 	s.t.Helper()
 	s.until(what, func() bool { return is(s.last) })
 }
 
-// The fabric bridge is made, with its ports and the tags of machines. They follow the intent, also if
-// only a port changes, and go with it.
+// The fabric bridge is made, with its ports and the tags of machines. They follow changes of the
+// intent, even if only a port changes. They are removed when the intent has no hosts.
 func TestFabricFollowsIntent(t *testing.T) {
 	s := start(t, nil)
 	s.plug("tap1", "vm1")
@@ -103,7 +103,7 @@ func TestFabricFollowsIntent(t *testing.T) {
 	}
 }
 
-// Networks keep their tags over a restart, whatever else has changed meanwhile.
+// Networks keep their tags over a restart, even if other objects have changed in the meantime.
 func TestTagsSurviveRestart(t *testing.T) {
 	s := start(t, nil)
 	m := spanning()
@@ -123,8 +123,8 @@ func TestTagsSurviveRestart(t *testing.T) {
 	}
 }
 
-// If the fabric bridge cannot be made, the reason is reported as one of router br-fabric, and routers
-// and tags are made all the same.
+// If the fabric bridge cannot be made, router br-fabric has a problem with the reason. Routers and
+// tags are still made.
 func TestFabricBlocked(t *testing.T) {
 	s := start(t, nil)
 	s.plug("tap1", "vm1")
@@ -143,7 +143,7 @@ func TestFabricBlocked(t *testing.T) {
 	}
 }
 
-// A change of a port concerns the database only if its machine is here.
+// A change of a port affects the database only if its machine is on this host.
 func TestPortElsewhere(t *testing.T) {
 	first := index(spanning())
 	l := &Lifecycle{want: Intent{Index: first}, database: newDatabase()}
@@ -162,7 +162,7 @@ func TestPortElsewhere(t *testing.T) {
 	}
 }
 
-// Networks for which no tag is free are named.
+// If no tag is free for a network, a problem names the network.
 func TestNoFreeTag(t *testing.T) {
 	m := &routing.Model{}
 	for i := range 4094 {
@@ -182,8 +182,8 @@ func TestNoFreeTag(t *testing.T) {
 	}
 }
 
-// Both ends of all pairs of patch ports of the fabric bridge are checked, and problems are those of
-// router br-fabric.
+// Both ends of all pairs of patch ports of the fabric bridge are checked. Their problems are
+// problems of router br-fabric.
 func TestFabricJoints(t *testing.T) {
 	l := &Lifecycle{cfg: Config{IntegrationBridge: "br-int", Host: "h1"}}
 	x := index(spanning())
@@ -203,8 +203,8 @@ func TestFabricJoints(t *testing.T) {
 	}
 }
 
-// BenchmarkDesired measures what a pass computes for a host with 1,000 networks and 100,000 ports of all
-// hosts, of which it has 200.
+// BenchmarkDesired measures the computations of a pass with 1,000 networks and 100,000 ports, of
+// which 200 are on this host.
 func BenchmarkDesired(b *testing.B) {
 	m := spanning()
 	s := ovsdb.State{Bridges: []ovsdb.BridgeRow{{Name: "br-int"}}}

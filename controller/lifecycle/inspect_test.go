@@ -34,7 +34,7 @@ type subject struct {
 	counts  map[string]int
 	last    Report
 	reports int
-	idle    bool // there is nothing to do
+	idle    bool // the lifecycle has nothing to do
 }
 
 func run(t *testing.T, name string, args ...string) string {
@@ -137,8 +137,8 @@ func (s *subject) until(what string, is func() bool) {
 	}
 }
 
-// settle waits until all previous events have been handled. To know that, it changes the
-// namespace of router marker and waits until the change is noticed.
+// settle waits until all previous events have been handled. For this, it changes the namespace of
+// router marker and waits for the inspection that follows.
 func (s *subject) settle(marker string) {
 	s.t.Helper()
 	for _, verb := range []string{"add", "del"} {
@@ -171,7 +171,7 @@ func model(n int) *routing.Model {
 
 func index(m *routing.Model) *routing.Index { return new(routing.Index).With(routing.Change{Put: *m}) }
 
-// changes adds and removes n routes in a namespace; "" is the host's.
+// changes adds and removes n routes in a namespace. "" is the host's namespace.
 func changes(t *testing.T, netns string, n int) {
 	t.Helper()
 	var batch strings.Builder
@@ -284,7 +284,7 @@ func TestNothingIsMadeBeforeSurvey(t *testing.T) {
 	}
 }
 
-// A start with everything in place inspects each namespace once.
+// If everything already exists, the start inspects each namespace once.
 func TestStartInspectsOnce(t *testing.T) {
 	s := start(t, nil)
 	in := Intent{Layout: 1, Index: index(model(3)), Complete: true}

@@ -19,13 +19,13 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// Instance returns the name of this ofdvr in its marks, which distinguishes it from others on
-// the same machine. It is the name in the file, if the file exists. Otherwise it is the system
-// ID of the Open vSwitch or, if there is no system ID, the UUID of the database's root row. It
-// is "" if the database has no root row yet.
+// Instance returns the name of this ofdvr in its marks. The name distinguishes it from other
+// instances on the same machine. It is the name in the file, if the file exists. Otherwise it is
+// the system ID of the Open vSwitch or, if there is no system ID, the UUID of the database's root
+// row. It is "" if the database has no root row yet either.
 //
-// The file is in the run directory, which exists as long as the marked namespaces. Therefore a
-// new database, or another system ID, does not change the instance.
+// The file is in the run directory, which exists as long as the marked namespaces. So a new
+// database, or another system ID, does not change the instance.
 func Instance(file string, s ovsdb.State) (string, error) {
 	b, err := ownfile.ReadFile(file)
 	if name := strings.TrimSpace(string(b)); err == nil && name == instanceName(name) && name != "" {
@@ -78,8 +78,8 @@ func keepInstance(file, name string) error {
 	return nil
 }
 
-// identify finds the name of this instance, and marks namespaces of its routers that were made
-// by a version without marks.
+// identify finds the name of this instance. If an older version has made namespaces of its routers
+// without marks, it marks them.
 func (p *pass) identify(state ovsdb.State) {
 	name, err := Instance(p.cfg.InstanceFile, state)
 	if err != nil {
@@ -92,7 +92,7 @@ func (p *pass) identify(state ovsdb.State) {
 		return
 	}
 	if p.cfg.InstanceFile != "" {
-		if err := keepInstance(p.cfg.InstanceFile, name); err != nil { // at the next start the name is most probably the same
+		if err := keepInstance(p.cfg.InstanceFile, name); err != nil { // only a warning: at the next start the name is most probably the same
 			p.log.Warn("could not save the instance name", zap.String("instance", name), zap.Error(err))
 		}
 	}

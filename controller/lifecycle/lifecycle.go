@@ -23,7 +23,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// retryPause is the time from a failure to the next attempt. A change can cause an earlier
+// retryPause is the time between a failure and the next attempt. A change can cause an earlier
 // attempt.
 const retryPause = time.Second
 
@@ -31,7 +31,7 @@ const retryPause = time.Second
 type Config struct {
 	// IntegrationBridge is the bridge that has the ports of machines.
 	IntegrationBridge string
-	// Host is the ID of this host among the hosts of the intent.
+	// Host is this host's ID in the intent's list of hosts.
 	Host string
 	// Target is the controller target of routing bridges, such as tcp:127.0.0.1:6653.
 	Target string
@@ -48,20 +48,20 @@ type Config struct {
 	// RadvdDir holds the files of the routers' radvd processes; "" means that no router sends
 	// advertisements.
 	RadvdDir string
-	// Surveyed is closed when it is known whether ofdvr has made anything on this host before,
-	// see [Exists]. Nothing is made until then, because it would be mistaken for an earlier
-	// installation. nil means that this is known from the start.
+	// Surveyed is closed when the caller knows whether ofdvr has made objects on this host before,
+	// see [Exists]. Until then the lifecycle makes no objects, because they would look like those
+	// of an earlier installation. nil means that the caller knows from the start.
 	Surveyed <-chan struct{}
 
 	// Report is called after each pass.
 	Report func(Report)
 	// Kernel is called with the rules and routes of a router's namespace after each reading.
 	Kernel func(router string, k *compile.Kernel)
-	// Neighbours is called with the resolved neighbours of a router's namespace, sorted, when
-	// they change. nil means that they are not read.
+	// Neighbours is called with the sorted resolved neighbours of a router's namespace when they
+	// change. If it is nil, they are not read.
 	Neighbours func(router string, resolved []netip.Addr)
 	// Moved is called if MAC addresses of a router changed while no daemon ran. Its argument
-	// announces the new addresses. If Moved is nil, such changes are not looked for.
+	// announces the new addresses. If Moved is nil, the lifecycle does not search for such changes.
 	Moved func(router string, as []compile.Announcement)
 
 	Recorder ovsdb.Recorder
@@ -88,7 +88,7 @@ type Lifecycle struct {
 	auditing  bool                // the next pass is part of an audit
 	routers   []*managed          // by ID
 	byID      map[string]*managed // the same
-	byTap     map[string]*managed // routers whose taps have been made
+	byTap     map[string]*managed // by tap: the router, if the tap has been made
 	byName    map[string]*managed // routers by the name of their namespace
 	kept      []string            // unused namespaces that could not be deleted
 	renamed   bool                // the set of watched namespaces has changed
@@ -99,21 +99,21 @@ type Lifecycle struct {
 	advertising task
 	removing    task // of unused namespaces
 
-	idle func() // for tests: called when there is nothing to do until the next event
+	idle func() // for tests: called when the lifecycle has nothing to do until the next event
 
 	activity activity
 
 	mu       sync.Mutex
 	instance string                   // see [Lifecycle.self]; written by work only
 	ports    map[string]compile.Ports // by router: the ports of its connected bridge
-	moved    map[string]bool          // routers whose bridge's ports have changed since the last pass
+	moved    map[string]bool          // routers with bridge ports that have changed since the last pass
 	wake     chan struct{}            // capacity 1; full if moved has grown
 }
 
 // A task is a periodic task other than inspecting the namespaces of routers.
 type task struct {
 	pace
-	problems problems // found by the last run
+	problems problems // problems found by the last run
 }
 
 // problems are descriptions of problems by router; "" means all routers.
@@ -121,8 +121,8 @@ type problems map[string][]string
 
 func (p problems) add(router, text string) { p[router] = append(p[router], text) }
 
-// An Intent is the part of the intent that bridges, ports and namespaces depend on. Ports
-// of machines matter only on networks with a VNI.
+// An Intent is the part of the intent that affects bridges, ports and namespaces. Ports of machines
+// affect them only on networks with a VNI.
 type Intent struct {
 	Layout   uint64 // grows when hosts, networks or routers change
 	Index    *routing.Index
@@ -131,19 +131,19 @@ type Intent struct {
 
 // A Report is the progress of a [Lifecycle].
 type Report struct {
-	Layout    uint64              // of the reported [Intent]
+	Layout    uint64              // Layout of the reported [Intent]
 	Connected bool                // to ovsdb-server
 	Bridges   map[string]bool     // all bridges in the database, by name and by datapath ID, if Connected
-	Complete  bool                // everything is as intended, apart from Problems
-	Settled   bool                // everything is as intended
+	Complete  bool                // the database and the kernel match the intent, apart from Problems
+	Settled   bool                // the database and the kernel match the intent
 	Problems  map[string][]string // by router; "" means all routers
 	NotMade   map[string]string   // remedies for bridges that have not connected, by router
-	Waits     map[string]bool     // routers whose bridges lack taps; if Complete, all other routers have their taps
+	Waits     map[string]bool     // routers with bridges that lack taps; if Complete, all other routers have their taps
 
 	// The fabric bridge counts as a router with the ID routing.FabricBridge. Tags and Plugged
 	// must not be changed.
-	Tags    map[string]uint16 // of networks with a VNI on the integration bridge, by ID
-	Plugged []string          // ports of these networks whose machines are plugged in here, sorted; nil if not known
+	Tags    map[string]uint16 // tags of networks with a VNI on the integration bridge, by ID
+	Plugged []string          // sorted IDs of ports of these networks with machines plugged in on this host; nil if not known
 }
 
 // New returns a Lifecycle. It fails if cfg is invalid.
@@ -178,9 +178,9 @@ func (l *Lifecycle) Want(in Intent) {
 	l.wanted <- in
 }
 
-// Ports sets the ports of a router's bridge, or nil if the bridge is not connected. A tap is
-// not changed before its bridge has it. If it is moved to another namespace while ovs-vswitchd
-// still sets it up, ovs-vswitchd fails; this can also happen after a restart of ovs-vswitchd.
+// Ports sets the ports of a router's bridge, or nil if the bridge is not connected. A tap is not
+// changed before its bridge has it. If a tap were moved to another namespace while ovs-vswitchd
+// still sets it up, ovs-vswitchd would fail. This also holds after a restart of ovs-vswitchd.
 func (l *Lifecycle) Ports(router string, ports compile.Ports) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -198,7 +198,7 @@ func (l *Lifecycle) Ports(router string, ports compile.Ports) {
 	}
 }
 
-// takeMoved returns the routers whose bridge's ports have changed since the last call.
+// takeMoved returns the routers with bridge ports that have changed since the last call.
 func (l *Lifecycle) takeMoved() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,9 +9,9 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// logOps logs changes of the database. It logs one line for each router and verb, and at debug
-// level one line for each row. The lines are warnings if the changes repair another program's
-// changes.
+// logOps logs changes of the database: one line for each router and verb, and at debug level one
+// line for each row. If repairs is true, the changes repair another program's changes, and the
+// lines are warnings.
 func logOps(log *zap.Logger, ops []ovsdb.Op, repairs bool) {
 	type line struct {
 		router, verb string

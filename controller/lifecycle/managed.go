@@ -8,37 +8,37 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// firstPause is the pause between the first two inspections of something that keeps changing.
+// firstPause is the pause between the first two inspections of an object that keeps changing.
 const firstPause = 50 * time.Millisecond
 
 // A managed is a router with a managed bridge, and the progress of its namespace.
 type managed struct {
 	*routing.Router
-	desired   namespace.Desired // with the taps that ovs-vswitchd has made; Name is "" if there is no namespace, or not yet
+	desired   namespace.Desired // with the taps that ovs-vswitchd has made; Name is "" while the router has no namespace
 	connected bool              // its bridge is connected and its ports are known
 	waits     []string          // problems about taps that its bridge lacks
-	memory    *namespace.Memory // other programs' routes in it; nil if not known
+	memory    *namespace.Memory // other programs' routes in the namespace; nil if not known
 	passed    bool              // inspected since the last change of desired
 	right     bool              // the namespace has matched desired since that change
-	foreign   bool              // it belongs to another instance, or to the machine itself
+	foreign   bool              // the namespace belongs to another instance, or to the machine itself
 
-	problems []string // found by the last inspection
+	problems []string // problems found by the last inspection
 
 	pace
 }
 
-// A pace schedules inspections of one thing. If it is due, it is inspected at once. After
-// notification of a change it is inspected at once too, but if the last inspection was recent,
-// after a pause.
+// A pace schedules the inspections of one object. A due object is inspected at once. After
+// notification of a change, an object is inspected at once too, unless its last inspection was
+// recent. Then it is inspected after a pause.
 type pace struct {
 	due      bool
 	notified bool
 	pause    time.Duration
 	until    time.Time // the end of pause
-	retry    time.Time // zero if there is nothing to retry
+	retry    time.Time // time of the next attempt; zero if the last one succeeded
 }
 
-// at returns the time of the next inspection, or zero if there is no reason for one.
+// at returns the time of the next inspection, or zero if no inspection is needed.
 func (p *pace) at(now time.Time) time.Time {
 	switch {
 	case p.due:
@@ -57,9 +57,9 @@ func (p *pace) isDue(now time.Time) bool {
 	return !at.IsZero() && !at.After(now)
 }
 
-// inspected begins the pause after an inspection that took the given time and ends now. Pauses
-// double, up to the larger of longest and the duration of an inspection. After a time without
-// changes they start from firstPause again.
+// inspected begins the pause after an inspection that took the given time and ends now. Each pause
+// is twice as long as the previous pause. The maximum is the larger of longest and the duration of
+// an inspection. After a time without changes, pauses start from firstPause again.
 func (p *pace) inspected(now time.Time, took, longest time.Duration) {
 	if now.Sub(p.until) > p.pause {
 		p.pause = 0

@@ -19,15 +19,15 @@ const (
 	// workers is the number of namespaces that are inspected at a time. Workers spend their
 	// time waiting for the kernel.
 	workers = 4
-	// inspectTime is the time during which a pass starts new inspections. Namespaces that are
-	// still due wait for the next pass, which also handles the events since then.
+	// inspectTime is the time during which a pass starts new inspections. Namespaces that are still
+	// due wait for the next pass. Before it, new events are handled.
 	inspectTime = 100 * time.Millisecond
 )
 
 // An inspection is the result of inspecting, and perhaps correcting, a namespace.
 type inspection struct {
 	m         *managed
-	ensured   bool // false if it was only read
+	ensured   bool // false if the namespace was only read
 	result    namespace.Result
 	err       error
 	kernel    *compile.Kernel
@@ -93,7 +93,7 @@ func (p *pass) inspectOne(ctx context.Context, m *managed) inspection {
 		s.result, s.err = namespace.Ensure(ctx, m.desired, m.memory)
 	}
 	if s.foreign() {
-		s.kernel = new(compile.Kernel) // empty, because no packets are handed to a foreign namespace
+		s.kernel = new(compile.Kernel) // empty: no packets are handed to a foreign namespace
 	} else {
 		s.kernel, s.kernelErr = p.Kernel(p.want.Index, m.Router)
 	}
@@ -162,7 +162,7 @@ func (p *pass) ensured(ctx context.Context, s *inspection) {
 	} else {
 		m.problems = append(m.problems, s.err.Error())
 		p.warn(cannotSetUp, m.ID, s.err)
-		if !errors.As(s.err, new(*namespace.ForeignError)) { // a notification follows when the cause ends
+		if !errors.As(s.err, new(*namespace.ForeignError)) { // no retry needed: a notification follows when the cause ends
 			m.again(time.Now())
 		}
 	}

@@ -21,7 +21,7 @@ func (l *Lifecycle) Kernel(x *routing.Index, r *routing.Router) (*compile.Kernel
 		return kernelObserver{reader}
 	})
 	switch {
-	case errors.Is(err, fs.ErrNotExist): // the kernel routes nothing
+	case errors.Is(err, fs.ErrNotExist): // without a namespace, the kernel routes nothing
 		return new(compile.Kernel), nil
 	case err != nil:
 		return nil, err
@@ -29,8 +29,8 @@ func (l *Lifecycle) Kernel(x *routing.Index, r *routing.Router) (*compile.Kernel
 	return reader.Kernel(), nil
 }
 
-// slower returns the reasons that the kernel routes more packets than necessary. The reasons
-// are rules and routes in the namespace of r.
+// slower returns the reasons why the kernel routes more packets than necessary: rules and routes in
+// the namespace of r.
 func slower(r *routing.Router, k *compile.Kernel) (out []string) {
 	for _, q := range k.Crowded {
 		out = append(out, fmt.Sprintf("namespace %s has more than %d routes of other programs inside %v, so the kernel routes all packets to that prefix",
@@ -65,7 +65,7 @@ const (
 	cannotRead     = "could not read the routes of a namespace, will retry"
 )
 
-// A warning identifies an error that was logged: one of the messages above, and a router.
+// A warning identifies a logged error by its message, one of the above, and its router.
 type warning struct{ msg, router string }
 
 // warn logs an error about a router. It does not log the same error again at each retry.

@@ -11,11 +11,11 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A pass inspects everything that is due and corrects differences.
+// A pass inspects all due objects and corrects differences.
 type pass struct {
 	*Lifecycle
 	surveyed bool // see Config.Surveyed
-	audits   bool // inspect everything, even without notification of a change
+	audits   bool // inspect all objects, even without notification of a change
 	asked    int  // result of [ovsdb.Client.IncrementNextCfg] in this pass; 0 if not called yet
 }
 
@@ -43,7 +43,7 @@ func (p *pass) run(ctx context.Context) {
 	if newIntent || p.renamed {
 		p.follow(ctx)
 	}
-	if !p.database.pending { // otherwise everything would be inspected again at once
+	if !p.database.pending { // else all objects would be inspected again at once
 		p.inspect(ctx)
 	}
 	if p.advertising.isDue(time.Now()) {
@@ -54,7 +54,7 @@ func (p *pass) run(ctx context.Context) {
 	}
 }
 
-// wait does the possible part of a pass before the survey of existing objects has ended.
+// wait does the part of a pass that is possible before the survey of existing objects has ended.
 func (p *pass) wait(ctx context.Context) {
 	d := &p.database
 	d.begin()
@@ -81,7 +81,7 @@ func (p *pass) follow(ctx context.Context) {
 	}
 }
 
-// report returns the progress.
+// report returns the progress since the start.
 func (l *Lifecycle) report() Report {
 	d := &l.database
 	r := Report{Layout: l.want.Layout, Connected: d.connected, Bridges: d.exists, Complete: d.applied, Problems: make(map[string][]string),

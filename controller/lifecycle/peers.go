@@ -64,7 +64,7 @@ func (e end) arrives(ctx context.Context, endpoint string, ofport int) (bool, er
 // A suspect is a patch port that passes no packets, or that has no peer according to Open
 // vSwitch.
 type suspect struct {
-	about  string // the database's rows when ovs-vswitchd was asked
+	about  string // the rows in the database at the time of the question
 	passes bool   // ovs-vswitchd answered that packets pass
 
 	pause time.Duration // time before the port is recreated again
@@ -75,11 +75,11 @@ type suspect struct {
 // Open vSwitch clears it only when it configures the port again (OVS vswitchd/bridge.c).
 const noPeer = "No usable peer"
 
-// asks is the number of questions that are asked at a time. ovs-vswitchd processes all
-// bridges, then answers a few questions, and so on. With many bridges that takes long.
+// asks is the number of questions that are asked at a time. ovs-vswitchd answers a few questions
+// after each run over all bridges, which takes long with many bridges.
 const asks = 10
 
-// A question asks whether an end passes packets.
+// A question is whether an end passes packets.
 type question struct {
 	end
 	owner     string // of the joint
@@ -106,8 +106,8 @@ func askSwitch(ctx context.Context, endpoint string, qs []question) {
 	g.Wait()
 }
 
-// questions returns a question for each end of j. It returns none while ovs-vswitchd has not
-// created both ends: a missing end is another problem.
+// questions returns a question for each end of j. Until ovs-vswitchd has created both ends, it
+// returns no question, because a missing end is another problem.
 func (j joint) questions(in rows) []question {
 	a, made := j.ends[0].row(in)
 	b, peerMade := j.ends[1].row(in)
@@ -117,14 +117,14 @@ func (j joint) questions(in rows) []question {
 	return []question{{end: j.ends[0], owner: j.owner, row: a, peer: b}, {end: j.ends[1], owner: j.owner, row: b, peer: a}}
 }
 
-// about returns the rows that the answer to q depends on, as text.
+// about returns, as text, the rows that determine the answer to q.
 func (q *question) about() string {
 	return fmt.Sprint(q.row.OFPort, q.row.Error, q.row.UUID, q.peer.OFPort, q.peer.UUID)
 }
 
 // peers finds patch ports that pass no packets, and recreates the patch ports without a peer.
 // Suspects are checked in each pass, and all ports are checked in an audit. If an audit cannot
-// check all ports within ovstrace.AnswerTime, the next audit begins with the rest.
+// check all ports within ovstrace.AnswerTime, the next audit begins with the unchecked ones.
 func (p *pass) peers(ctx context.Context, audit bool) {
 	ctx, cancel := context.WithTimeoutCause(ctx, ovstrace.AnswerTime, fmt.Errorf("no answer in %v", ovstrace.AnswerTime))
 	defer cancel()

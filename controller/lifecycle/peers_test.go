@@ -56,7 +56,7 @@ func vswitchd(t *testing.T, answer func(bridge string) (result, err string)) str
 	return "unix:" + filepath.Join(dir, "db.sock")
 }
 
-// manyPatchPorts returns a pass over n routers with one interface each, which are in the database.
+// manyPatchPorts returns a pass over n routers in the database, with one interface each.
 func manyPatchPorts(endpoint string, n int) *pass {
 	l := &Lifecycle{cfg: Config{IntegrationBridge: "br-int", OVSDB: endpoint}, database: newDatabase(), log: zap.NewNop()}
 	p := &pass{Lifecycle: l}
@@ -88,7 +88,7 @@ func TestAllPatchPortsAreChecked(t *testing.T) {
 			close(together)
 		}
 		mu.Unlock()
-		<-together // the first answers come after the largest allowed number of parallel questions
+		<-together // no answer comes before the maximum number of parallel questions has arrived
 		if bridge == "rb-r000" {
 			return "", "Unknown bridge"
 		}
@@ -109,7 +109,7 @@ func TestAllPatchPortsAreChecked(t *testing.T) {
 // An audit that ends before all ports were checked continues with the rest next time.
 func TestAuditOfPatchPortsContinues(t *testing.T) {
 	p := manyPatchPorts("", 100)
-	audit := func() map[string]int { // the number of questions by bridge in an audit that ends early
+	audit := func() map[string]int { // audit returns the number of questions by bridge in an audit that ends early
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var mu sync.Mutex

@@ -22,22 +22,22 @@ const (
 // A portOf identifies a port of a router's bridge.
 type portOf struct{ router, port string }
 
-// A renewal recreates a tap whose device was deleted, alone or with its namespace, or moved
-// elsewhere. Open vSwitch 3.1 does not notice that in the userspace datapath. The port stays,
-// without an error, even if its row is replaced by a row with the same name. Therefore the row
+// A renewal recreates a tap after its device was deleted, alone or with its namespace, or moved to
+// an unknown place. With the userspace datapath, Open vSwitch 3.1 does not notice this: the port
+// stays, without an error, even if another row of the same name replaces its row. Therefore the row
 // is removed. It is inserted again after ovs-vswitchd has deleted the port and the rest of the
 // device.
 //
 // A device may also be missing because ovs-vswitchd has not made it yet, for example after a
-// restart. Therefore it counts as missing only if it is still missing after ovs-vswitchd has
-// confirmed that it has applied the database:
+// restart. So it counts as deleted only if it is still missing after ovs-vswitchd has confirmed
+// that it has applied the database:
 //
 //	missing → asked → still missing: row removed → asked → row inserted
 //
 // The renewal ends when the tap exists again.
 type renewal struct {
 	withheld bool // the tap's row is currently left out of the database
-	ask      int  // number of the request to ovs-vswitchd, from [ovsdb.Client.IncrementNextCfg]; 0 if not asked yet
+	ask      int  // number of the request to ovs-vswitchd, from [ovsdb.Client.IncrementNextCfg]; 0 before the first request
 
 	pause time.Duration // the last pause; 0 if not recreated yet
 	until time.Time     // the end of pause
@@ -51,12 +51,12 @@ const (
 	stepWait                 // wait for the confirmation
 	stepRemove               // remove the row
 	stepInsert               // insert the row again
-	stepHoldBack             // wait for the end of the pause, because the tap is still missing after it was recreated
+	stepHoldBack             // the tap is missing again after it was recreated: wait for the end of the pause
 )
 
 // next returns the next step, given the database's state before the tap was found missing.
 func (r *renewal) next(s ovsdb.State, now time.Time) step {
-	if r.ask > s.NextCfg { // the database has been replaced since
+	if r.ask > s.NextCfg { // the database has been replaced in the meantime
 		r.ask = 0
 	}
 	switch {
@@ -82,10 +82,9 @@ func (p *pass) withheld(router, tap string) bool {
 	return r != nil && r.withheld
 }
 
-// made reports whether ovs-vswitchd has made the tap for the row that is in the database now.
-// In that case the port number in the database and the number from OpenFlow are equal. After a
-// restart the numbers in the database are old, and the numbers from OpenFlow may belong to a
-// deleted row.
+// made reports whether ovs-vswitchd has made the tap for its current row in the database. If it
+// has, the port numbers in the database and in OpenFlow are equal. After a restart of ovs-vswitchd,
+// the number in the database is old. The number in OpenFlow may belong to a deleted row.
 func (l *Lifecycle) made(r *routing.Router, tap string) bool {
 	no, ok := l.number(r.ID, tap)
 	if ok && l.database.rows.interfaces[port{r.BridgeName(), tap}].OFPort == int(no) {
@@ -147,8 +146,8 @@ func (p *pass) wantsTap(k portOf) bool {
 	return slices.ContainsFunc(r.Interfaces, func(f routing.Interface) bool { return f.TapName() == k.port })
 }
 
-// ask asks ovs-vswitchd to confirm that it has applied the database. It does so once per pass.
-// It returns the number to wait for, or 0 if the request failed.
+// ask asks ovs-vswitchd, once per pass, to confirm that it has applied the database. It returns the
+// number to wait for, or 0 if the request failed.
 func (p *pass) ask(ctx context.Context) int {
 	if p.asked == 0 {
 		var err error

@@ -21,13 +21,13 @@ func TestRenewalSteps(t *testing.T) {
 	}{
 		{0, 7, 7, stepAsk, 8, false},
 		{0, 8, 7, stepWait, 0, false},
-		{0, 9, 7, stepWait, 0, false},   // another client has asked too
-		{0, 9, 8, stepRemove, 0, true},  // the answer to our question is enough
+		{0, 9, 7, stepWait, 0, false},   // another client has made a request too
+		{0, 9, 8, stepRemove, 0, true},  // the answer to our request is enough
 		{0, 9, 9, stepAsk, 10, true},    // earlier answers are ignored
-		{0, 10, 9, stepWait, 0, true},   // without a time limit
+		{0, 10, 9, stepWait, 0, true},   // the wait has no time limit
 		{0, 2, 2, stepAsk, 3, true},     // the database has been replaced
 		{0, 3, 3, stepInsert, 0, false}, // the row is inserted again
-		{0, 3, 3, stepAsk, 4, false},    // but the tap is still missing
+		{0, 3, 3, stepAsk, 4, false},    // the tap is still missing
 		{firstRenewal / 2, 4, 4, stepHoldBack, 0, false},
 		{firstRenewal, 4, 4, stepRemove, 0, true},
 		{firstRenewal, 4, 4, stepAsk, 5, true},

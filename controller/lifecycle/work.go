@@ -8,7 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// work inspects everything that has changed, and in each audit everything.
+// work inspects all objects that have changed and, in each audit, all objects.
 func (l *Lifecycle) work(ctx context.Context) error {
 	timer := time.NewTimer(0) // for the next inspection
 	defer timer.Stop()
@@ -16,7 +16,7 @@ func (l *Lifecycle) work(ctx context.Context) error {
 	if l.radvd != nil {
 		radvd = l.radvd.Changed()
 	}
-	surveyed := l.cfg.Surveyed                   // nil once it is closed
+	surveyed := l.cfg.Surveyed                   // nil after it is closed
 	audit := time.NewTicker(l.cfg.AuditInterval) // the kernel does not report every change of a setting
 	defer audit.Stop()
 	for {
@@ -69,7 +69,7 @@ func (l *Lifecycle) work(ctx context.Context) error {
 	}
 }
 
-// auditAll makes everything due.
+// auditAll makes all objects due.
 func (l *Lifecycle) auditAll() {
 	l.auditing = true
 	l.database.due, l.advertising.due, l.removing.due = true, true, true
@@ -82,10 +82,10 @@ func (l *Lifecycle) auditAll() {
 // router with a tap of that name.
 func (l *Lifecycle) changed(c namespace.Changes) {
 	for name, exists := range c.Links {
-		if m := l.byTap[name]; m != nil && exists { // a deleted link was moved, and its new namespace notifies too
+		if m := l.byTap[name]; m != nil && exists { // if the link was not deleted but moved, its new namespace sends a notification too
 			m.notified = true
 		}
-		l.database.notified = l.database.notified || l.database.nameTaken // the name may be free now
+		l.database.notified = l.database.notified || l.database.nameTaken // the link's name may be free now
 	}
 	for name := range c.Namespaces {
 		if m := l.byName[name]; m != nil {
@@ -106,7 +106,7 @@ func (l *Lifecycle) changed(c namespace.Changes) {
 	}
 }
 
-// paces yields the paces of everything.
+// paces yields the paces of all objects.
 func (l *Lifecycle) paces(yield func(*pace) bool) {
 	for _, p := range []*pace{&l.database.pace, &l.advertising.pace, &l.removing.pace} {
 		if !yield(p) {
@@ -120,7 +120,7 @@ func (l *Lifecycle) paces(yield func(*pace) bool) {
 	}
 }
 
-// anyDue reports whether anything is due.
+// anyDue reports whether any object is due.
 func (l *Lifecycle) anyDue(now time.Time) bool {
 	if l.newIntent || l.renamed {
 		return true
