@@ -11,13 +11,13 @@ import (
 
 // A switch may report far more entries than desired, for example flows of an earlier, larger
 // topology or of other programs. One reading keeps the desired entries and a limited number of
-// unwanted ones. After these have been deleted, the next unwanted entries are read.
+// unwanted entries. After these are deleted, another reading keeps the next unwanted entries.
 
 const (
 	// maxUnwanted is the number of unwanted flows that are kept at a time. It applies to our
 	// flows and to foreign flows separately.
 	maxUnwanted = 10_000
-	// maxUnwantedBytes is the maximum length of their matches and instructions together.
+	// maxUnwantedBytes is the maximum total length of their matches and instructions.
 	maxUnwantedBytes = 4 << 20
 	// usualBytes is more than the size of any desired flow, group or meter.
 	usualBytes = 1 << 10
@@ -25,8 +25,8 @@ const (
 	maxAgain = 100
 	// entryBytes is the memory of a flow, group or meter besides its match and instructions.
 	entryBytes = 128
-	// ownBytes is the memory of each switch in addition to the shared [ofconn.Budget]. It is
-	// enough for at least one flow, so that all unwanted flows are deleted eventually.
+	// ownBytes is the memory of each switch in addition to the shared [ofconn.Budget]. It is enough
+	// for at least one flow. So in the end all unwanted flows are deleted.
 	ownBytes = 1<<16 + entryBytes
 )
 
@@ -42,14 +42,14 @@ type Known struct {
 	most int // replaces maxUnwanted in tests
 }
 
-// Beyond counts unwanted flows, groups and meters that a switch holds but that did not fit
-// into its [Holdings].
+// Beyond has the numbers of unwanted flows, groups and meters that did not fit into a switch's
+// [Holdings].
 type Beyond struct{ Ours, Foreign int }
 
 // A quota is the number of entries and bytes that may still be kept.
 type quota struct {
 	flows, bytes int
-	own          int // memory that is used before memory from share
+	own          int // the switch's own memory, used before memory from share
 	share        *ofconn.Share
 }
 
@@ -73,7 +73,7 @@ type reader struct {
 	flows  []ofproto.Flow
 	groups []ofproto.GroupEntry
 	meters []ofproto.MeterEntry
-	all    quota // for flows that have not been compared yet
+	all    quota // quota for flows that have not been compared yet
 
 	strict        bool // flows are compared one by one
 	equal, wanted quota
@@ -142,7 +142,7 @@ func (r *reader) room(ours bool, bytes int) bool {
 	return false
 }
 
-// keepEntries appends the entries in the list part to the list held, as far as there is room.
+// keepEntries appends the entries of part to held, as far as they fit.
 func keepEntries[E interface{ Equal(E) bool }](r *reader, t table[E], held, part, want []E, ours func(E) bool) ([]E, error) {
 	for _, e := range part {
 		switch w, ok := t.get(want, t.id(e)); {
@@ -173,7 +173,7 @@ func (c *core) deletable() int {
 	return c.beyond.Ours
 }
 
-// readOn schedules another reading after a part of too many flows was deleted.
+// readOn schedules another reading after the unwanted entries of the last reading were deleted.
 func (c *core) readOn() {
 	c.rest = c.deletable()
 	c.reread = true

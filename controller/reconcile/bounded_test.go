@@ -21,7 +21,7 @@ func crowded(n int, more ...ofproto.Flow) *fakeSwitch {
 	return &fakeSwitch{fakeState: fakeState{flows: ofproto.SetOf(more)}}
 }
 
-// A switch with many times more flows than fit into one reading converges all the same.
+// A switch with many times more flows than fit into one reading still converges.
 func TestFarTooManyFlows(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2), flow(3, 3))
 	sw := crowded(2*few+5, flow(1, 1), flow(2, 9))
@@ -137,7 +137,7 @@ func TestFlowReaderIsBounded(t *testing.T) {
 	}
 }
 
-// Without memory for unwanted flows the switch converges all the same, in small parts.
+// Without memory for unwanted flows, the switch still converges, in small steps.
 func TestFarTooManyFlowsWithoutMemory(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2))
 	sw := crowded(1000, flow(2, 9))
@@ -238,7 +238,7 @@ func TestFlowUpdatesAreBounded(t *testing.T) {
 	for ; !poor.inbox.lost && told < updateBytes; told += sizeOf(updates) {
 		poor.Noticed(updates)
 		if !poor.inbox.lost {
-			poor.handleInbox() // handled updates still use memory
+			poor.handleInbox() // the memory of handled updates is not returned yet
 		}
 	}
 	if most := ownBytes + 2*sizeOf(updates); told > most {

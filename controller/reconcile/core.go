@@ -10,14 +10,14 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// Foreign is the policy for flows, groups and meters of other programs. A flow with the same
-// table, priority and match as one of our flows is replaced in any case.
+// Foreign is the policy for flows, groups and meters of other programs. If a foreign flow has the
+// same table, priority and match as one of ours, ours replaces it in any case.
 type Foreign uint8
 
 // The policies.
 const (
 	RemoveForeign Foreign = iota // delete them
-	ReportForeign                // leave them alone and log it
+	ReportForeign                // leave them alone and log their number
 	IgnoreForeign                // leave them alone
 )
 
@@ -41,12 +41,12 @@ const (
 type act struct {
 	kind  kind
 	role  ofproto.Role  // for claim
-	set   []ofproto.Mod // meters to add or modify, or for commit groups to add or modify
+	set   []ofproto.Mod // meters to add or modify; for commit, groups to add or modify
 	delta ofproto.Delta // for commit
 	drop  []ofproto.Mod // meters or groups to delete
-	plain bool          // for commit: change by change, not in a bundle
-	gen   uint64        // the program that the switch holds after the action; 0 before the first
-	until time.Time     // if idle, when to call next again; zero means after the next event
+	plain bool          // for commit: send each change by itself, not in a bundle
+	gen   uint64        // generation of the program that the switch holds after the action; 0 before the first program
+	until time.Time     // if idle: the time of the next call of method next; zero means after the next event
 }
 
 type kind uint8
@@ -76,7 +76,7 @@ type core struct {
 	doing act
 
 	lead     bool         // this daemon leads
-	role     ofproto.Role // granted by the switch; RoleNoChange if no role was granted yet
+	role     ofproto.Role // the role that the switch has granted; RoleNoChange before the first
 	retryAt  time.Time    // no action before
 	failed   int          // failures in a row
 	noBundle bool         // the switch does not support bundles
@@ -85,7 +85,7 @@ type core struct {
 	want    Holdings
 	have    *Holdings // contents of the switch; nil if not known
 	beyond  Beyond    // entries of the switch that are not in have
-	rest    int       // entries in beyond that had to be deleted when readOn was called; else 0
+	rest    int       // number of entries in beyond to delete, at the last call of readOn; else 0
 	updated int       // bytes of flow updates since the last reading
 	reread  bool      // read again, because have may be wrong
 	unread  error     // the error of the last reading
@@ -94,12 +94,12 @@ type core struct {
 	auditAt time.Time
 
 	pending   []ofproto.FlowUpdate // changes by other programs during the current reading
-	disturbed bool                 // another program has changed something since the last reading
+	disturbed bool                 // another program has changed the switch since the last reading
 	repairs   *rate.Limiter
 	settled   uint64 // the last settled generation
 	confirmed uint64 // the last generation that the switch has held, apart from refused changes
 
-	target    Holdings         // what the switch will hold after the current steps
+	target    Holdings         // the contents of the switch after the current steps
 	rounds    int              // refused bundles in a row
 	refused   map[any]*refusal // by [about]
 	tries     map[any]try      // by [about]
@@ -107,7 +107,7 @@ type core struct {
 	others    int              // foreign entries that are left alone
 }
 
-// A refusal holds back a refused change, so that it does not affect other changes.
+// A refusal holds a refused change back, so that other changes can succeed.
 type refusal struct {
 	Refusal
 	wait  time.Duration
@@ -116,7 +116,7 @@ type refusal struct {
 
 // A try counts the number of times that an entry was sent and then reported differently.
 type try struct {
-	want, got ofproto.Mod // in the form of additions; got is nil if the entry was missing
+	want, got ofproto.Mod // the entry as sent and as reported, as additions; got is nil if the entry was missing
 	n         int
 }
 
@@ -150,7 +150,7 @@ func (c *core) decide(now time.Time) act {
 		c.state = Waiting
 		return act{}
 	case now.Before(c.retryAt):
-		return act{until: c.retryAt} // the state of the failed action remains
+		return act{until: c.retryAt} // the state stays that of the failed action
 	case c.role != role:
 		c.state = Claiming
 		return act{kind: claim, role: role}
@@ -171,7 +171,7 @@ func (c *core) decide(now time.Time) act {
 			c.state = Degraded
 		}
 		return act{until: earlier(c.auditAt, todo.retry)}
-	case c.settled == c.gen: // others have changed something
+	case c.settled == c.gen: // other programs have changed the switch
 		repair := c.repairs.ReserveN(now, 1)
 		if wait := repair.DelayFrom(now); wait > 0 {
 			repair.CancelAt(now)
@@ -278,7 +278,7 @@ func (c *core) succeeded(now time.Time) {
 	if c.deletable() > 0 && len(a.delta.Delete) > 0 {
 		c.readOn()
 	} else if a.gen != 0 {
-		c.confirmed = a.gen // even if there is a newer program now
+		c.confirmed = a.gen // even if a newer program has arrived
 	}
 	for _, ref := range c.refused {
 		if len(a.delta.Delete) > 0 && errors.Is(ref.Err, ofproto.ErrTableFull) || len(a.set) > 0 && lacks(ref.Err) {
@@ -298,7 +298,7 @@ func lacks(err error) bool {
 	return isFlow && (e.Code == ofproto.ErrBadOutGroup || e.Code == ofproto.ErrInvalidMeter || e.Code == ofproto.ErrUnknownMeter)
 }
 
-// after returns the contents of a switch that held h after action a. The refused changes have
+// after returns the contents of a switch after action a, if it held h before. Refused changes have
 // no effect.
 func (h *Holdings) after(a *act, refused []*ofproto.RefusedError) Holdings {
 	next := Holdings{h.Flows.Apply(without(a.delta.Mods(), refused)), h.Groups, h.Meters}
@@ -323,8 +323,8 @@ func (c *core) notRead(now time.Time, err error) (giveUp bool) {
 	return c.misread == maxMisread
 }
 
-// unknown handles a commit with unknown outcome. The switch is read again. It is read at once,
-// unless the previous commit had an unknown outcome too.
+// unknown handles a commit with unknown outcome: the switch must be read again. This happens at
+// once, unless the outcome of the previous commit was unknown too.
 func (c *core) unknown(now time.Time) {
 	c.have = nil
 	if c.failed++; c.failed > 1 {
@@ -334,7 +334,7 @@ func (c *core) unknown(now time.Time) {
 	}
 }
 
-// quarantine holds refused changes back, each for a time that doubles with every refusal.
+// quarantine holds refused changes back. The time doubles with every refusal of the same change.
 func (c *core) quarantine(now time.Time, errs []*ofproto.RefusedError) {
 	for _, e := range errs {
 		key, wait := about(e.Mod), firstRetry
@@ -361,8 +361,7 @@ func (c *core) surprising(e *ofproto.RefusedError) bool {
 	return false
 }
 
-// has reports whether all groups and meters that a flow refers to are in target. It is false
-// if the flow refers to no group or meter.
+// has reports whether a flow refers to groups or meters and all of them are in target.
 func (c *core) has(do ofproto.Instructions) bool {
 	groups, meters := do.Refs()
 	for _, id := range groups {
@@ -378,6 +377,5 @@ func (c *core) has(do ofproto.Instructions) bool {
 	return len(groups)+len(meters) > 0
 }
 
-// readSoon schedules a reading at once, but not earlier than verifyAfter after the last
-// reading.
+// readSoon schedules a reading, as soon as verifyAfter has passed since the last reading.
 func (c *core) readSoon() { c.auditAt = earlier(c.auditAt, c.readAt.Add(verifyAfter)) }

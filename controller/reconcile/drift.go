@@ -12,7 +12,7 @@ type Drift struct {
 	Altered int // desired flows that differ
 	Added   int // unwanted flows
 
-	Groups, Meters int // groups and meters in any of these cases
+	Groups, Meters int // groups and meters that are missing, different or added
 }
 
 // Flows returns the number of flows.
@@ -29,8 +29,7 @@ func (d *Drift) add(e Drift) {
 	d.Meters += e.Meters
 }
 
-// noticed handles flow updates from the switch. The parameter lost means that some are
-// missing.
+// noticed handles flow updates from the switch. lost means that some updates are missing.
 func (c *core) noticed(updates []ofproto.FlowUpdate, lost bool) Drift {
 	c.updated += sizeOf(updates)
 	if lost || len(c.pending)+len(updates) > maxPending || c.updated > updateBytes {
@@ -46,7 +45,7 @@ func (c *core) noticed(updates []ofproto.FlowUpdate, lost bool) Drift {
 		c.pending = append(c.pending, updates...)
 		return Drift{}
 	case commit, meters:
-		c.reread = true // their order is unknown
+		c.reread = true // the order of the changes is unknown
 		return Drift{}
 	}
 	if c.have == nil {
@@ -61,8 +60,8 @@ func (c *core) noticed(updates []ofproto.FlowUpdate, lost bool) Drift {
 	return d
 }
 
-// lostReferrer reports whether a desired flow that refers to a group or meter was deleted. The
-// reason may be that the group or meter was deleted, which the switch does not report.
+// lostReferrer reports whether a desired flow was deleted that refers to a group or meter. Perhaps
+// the group or meter was deleted too. Switches do not report that.
 func (c *core) lostReferrer(updates []ofproto.FlowUpdate) bool {
 	if len(c.want.Groups)+len(c.want.Meters) == 0 {
 		return false
@@ -95,7 +94,7 @@ func applied(s ofproto.Set, updates []ofproto.FlowUpdate) ofproto.Set {
 		if u.Event == ofproto.FlowDeleted {
 			m.Command = ofproto.FlowDeleteStrict
 		} else if old, ok := s.Get(u.Flow.FlowKey); ok {
-			m.Flow.Flags = old.Flags // not part of updates
+			m.Flow.Flags = old.Flags // updates have no flags
 		}
 		latest[u.Flow.FlowKey] = m
 	}
@@ -110,7 +109,7 @@ func applied(s ofproto.Set, updates []ofproto.FlowUpdate) ofproto.Set {
 // with have and want.
 func (c *core) drift(now *Holdings) (d Drift) {
 	if !c.lead {
-		return d // the leader may change everything
+		return d // while another daemon leads, its changes are no drift
 	}
 	seen := ofproto.Diff(c.have.Flows, now.Flows)
 	for _, f := range seen.Delete {
@@ -169,15 +168,15 @@ func (c *core) hasRead(now time.Time, held Holdings, beyond Beyond) Drift {
 		c.auditAt = now.Add(min(verifyAfter, c.audit))
 	}
 	c.hasReadOn(now)
-	if lost { // the lost changes may be later than the reading of the groups
+	if lost { // the lost changes may have happened after the groups were read
 		c.readSoon()
 	}
 	return d
 }
 
-// compare finds entries that the switch reports differently each time they are sent, although
-// no other program changes them. It holds these entries back. It ignores a reading if another
-// program changed something in the meantime.
+// compare finds entries that the switch always reports differently from what was sent, although no
+// other program changes them. It holds these entries back. If another program has changed the
+// switch in the meantime, compare ignores the reading.
 func (c *core) compare(now time.Time, held *Holdings, quiet bool) {
 	last := c.tries
 	c.tries = nil
@@ -215,8 +214,8 @@ func (c *core) compare(now time.Time, held *Holdings, quiet bool) {
 	c.tries = tries
 }
 
-// oddities calls odd for each entry of a table that matches want in have, but not in the new
-// reading.
+// oddities calls odd for each entry that should equal want according to have, but differs in the
+// new reading.
 func oddities[E interface{ Equal(E) bool }](t table[E], is, expected, want []E, odd func(want, got ofproto.Mod)) {
 	for now, before := range t.diff(is, expected) {
 		if before == nil {

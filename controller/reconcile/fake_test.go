@@ -23,17 +23,17 @@ import (
 type fakeSwitch struct {
 	mu sync.Mutex
 	fakeState
-	limit int                   // flows that fit; 0 means no limit
-	tell  func(ofproto.FlowMod) // receives changes by other controllers, and flows deleted with a group or meter; nil if there is no flow monitor
+	limit int                   // maximum number of flows; 0 means no limit
+	tell  func(ofproto.FlowMod) // the flow monitor: receives changes by other controllers, and flows deleted with a group or meter; may be nil
 
 	refuses  func(ofproto.Flow) bool                     // nil means that it refuses no flow
-	refuse   func(ofproto.Mod) ofproto.ErrorCode         // for groups and meters; nil means no error
+	refuse   func(ofproto.Mod) ofproto.ErrorCode         // the error for a change of a group or meter; nil means no error
 	alters   func(ofproto.Flow) ofproto.Flow             // returns the flow as it is stored; nil means unchanged
 	warps    func(ofproto.GroupEntry) ofproto.GroupEntry // returns the group as it is stored; nil means unchanged
 	lose     int                                         // number of commits to apply without an answer
 	unread   int                                         // number of readings that fail
 	noBundle bool                                        // the switch does not support bundles
-	more     int                                         // unwanted flows that each reading reports in addition
+	more     int                                         // number of additional unwanted flows that each reading reports
 	slave    bool                                        // another controller is master
 	during   func()                                      // called once, during a commit or a reading
 }
@@ -47,10 +47,10 @@ type fakeState struct {
 
 	reads, commits, programs, mods int
 	sent                           []string // each request, formatted by words
-	crashed                        bool     // by a bundle that crashes Open vSwitch
+	crashed                        bool     // a bundle came that would crash Open vSwitch
 }
 
-// words formats a request. Of flows it gives only the number.
+// words formats a request. It lists groups and meters, but only the number of flows.
 func words(how string, mods []ofproto.Mod) string {
 	var b strings.Builder
 	b.WriteString(how)
@@ -109,7 +109,7 @@ func (s *fakeSwitch) Read(_ context.Context, k Known) (Holdings, Beyond, error) 
 	return held, r.beyond, nil
 }
 
-// meanwhile calls the function during.
+// meanwhile calls during.
 func (s *fakeSwitch) meanwhile() {
 	s.mu.Lock()
 	during := s.during
@@ -176,8 +176,7 @@ func (s *fakeSwitch) check(h Holdings, m ofproto.Mod) ofproto.ErrorCode {
 	return 0
 }
 
-// apply returns the result of applying m to h, and the flows that are deleted with a group or
-// meter.
+// apply returns h after m, and the flows that are deleted together with a group or meter.
 func (s *fakeSwitch) apply(h Holdings, m ofproto.Mod) (Holdings, []ofproto.Flow) {
 	uses := func(ofproto.Instructions) bool { return false }
 	switch m := m.(type) {
@@ -215,7 +214,8 @@ func (s *fakeSwitch) apply(h Holdings, m ofproto.Mod) (Holdings, []ofproto.Flow)
 
 func (s *fakeSwitch) holdings() Holdings { return Holdings{s.flows, s.groups, s.meters} }
 
-// hold sets the contents of s to h and returns a function that reports the deleted flows.
+// hold sets the contents of s to h. It returns a function that reports gone, the deleted flows, to
+// the flow monitor.
 func (s *fakeSwitch) hold(h Holdings, gone []ofproto.Flow) (tell func()) {
 	s.flows, s.groups, s.meters = h.Flows, h.Groups, h.Meters
 	to := s.tell
@@ -228,8 +228,8 @@ func (s *fakeSwitch) hold(h Holdings, gone []ofproto.Flow) (tell func()) {
 	}
 }
 
-// Commit refuses all malformed changes. If none is malformed, it refuses the first change that
-// fails. Open vSwitch aborts if it has to roll back the deletion of a group in use.
+// Commit refuses all malformed changes. If no change is malformed, it refuses the first change that
+// fails. Open vSwitch aborts if it then has to undo the deletion of a group in use.
 func (s *fakeSwitch) Commit(_ context.Context, mods []ofproto.Mod) error {
 	s.meanwhile()
 	tell, err := s.commit(mods)
@@ -322,7 +322,8 @@ func (s *fakeSwitch) program(mods []ofproto.Mod) (tell func(), err error) {
 // value returns m, or the value that m points to if it is a pointer.
 func value(m ofproto.Mod) ofproto.Mod { return ofproto.Refused(m, 0).Mod }
 
-// others applies a change by another controller, unless it is refused, and reports the flows.
+// others applies a change by another controller, unless it is refused, and reports the changed
+// flows.
 func (s *fakeSwitch) others(m ofproto.Mod) {
 	s.mu.Lock()
 	before := s.flows

@@ -18,7 +18,7 @@ func (r *Reconciler) logChange(a act, took time.Duration, err error) {
 	}
 	var refused *ofconn.CommitError
 	if errors.As(err, &refused) {
-		return // logRefused logs each of them
+		return // logRefused logs the refused changes
 	}
 	if err != nil {
 		r.log.Warn("could not change "+what+", reading the switch again", zap.Error(err))

@@ -1,10 +1,9 @@
 // Package reconcile makes one switch hold the desired flows, groups and meters.
 //
-// After a switch has connected, the reconciler reads its contents and sends only the
-// difference, in one atomic bundle. From then on it keeps track of the contents. For that it
-// uses the confirmation of each commit, the switch's reports of other controllers' changes,
-// and a periodic reading of everything. If a commit is not answered, it reads the switch
-// again.
+// After a switch has connected, the reconciler reads its contents and sends only the difference, in
+// one atomic bundle. From then on it keeps a copy of the contents up to date. It uses the
+// confirmation of each commit, the switch's reports of changes by other controllers, and a periodic
+// complete reading. If a commit is not answered, it reads the switch again.
 package reconcile
 
 import (
@@ -24,14 +23,14 @@ import (
 type Switch interface {
 	// Claim requests the role of master or slave.
 	Claim(context.Context, ofproto.Role) error
-	// Read returns the contents of the switch. If there are too many unwanted entries, it
-	// returns the desired entries and some of the others.
+	// Read returns the contents of the switch. If it holds too many unwanted entries, Read returns
+	// the desired entries and some of the others.
 	Read(context.Context, Known) (Holdings, Beyond, error)
-	// Commit applies all changes, of flows and groups, atomically. On error none is applied,
-	// unless the error wraps [ofconn.ErrUnknownOutcome].
+	// Commit applies changes of flows and groups atomically. If it returns an error, no change is
+	// applied, unless the error wraps [ofconn.ErrUnknownOutcome].
 	Commit(context.Context, []ofproto.Mod) error
-	// Program applies changes, of flows, groups and meters, one by one. If some changes are
-	// refused, the error is an [*ofconn.CommitError] and the others are applied.
+	// Program applies changes of flows, groups and meters one by one. If the switch refuses some
+	// changes, the others are applied, and the error is an [*ofconn.CommitError].
 	Program(context.Context, []ofproto.Mod) error
 }
 
@@ -47,8 +46,8 @@ type Recorder interface {
 	// Committed records a commit to a router's bridge: the time it took, its changes, and its
 	// error.
 	Committed(router string, took time.Duration, d ofproto.Delta, err error)
-	// Reconciled records the time that a switch took to confirm the program. The time starts
-	// when the switch began to differ from the program, or when its contents became unknown.
+	// Reconciled records the time until a switch confirmed the program. The time starts when the
+	// switch began to differ from the program, or when its contents became unknown.
 	Reconciled(router string, took time.Duration)
 	// SwitchError records an error message of a router's bridge. If the message answers no
 	// request, router is "".
@@ -69,7 +68,7 @@ type Config struct {
 	// OursGroup and OursMeter report whether a group or meter with this ID is ours.
 	OursGroup func(ofproto.GroupID) bool
 	OursMeter func(ofproto.MeterID) bool
-	// Budget is the memory that all switches share for unwanted entries; nil means no bound.
+	// Budget is the memory that all switches share for unwanted entries. nil means no limit.
 	Budget *ofconn.Budget
 	Bridge string // name of the bridge in reports that Budget is used up
 	// Report is called with each change of the report. It must not block for long.
@@ -80,8 +79,8 @@ type Config struct {
 	maxUnwanted int // for tests, see [Known]
 }
 
-// A Program has the desired flows, groups and meters of a switch. It is immutable. Two
-// programs that share lists of groups, meters or buckets are fast to compare.
+// A Program has the desired flows, groups and meters of a switch. It is immutable. Programs that
+// share lists of groups, meters or buckets can be compared fast.
 type Program struct {
 	Generation uint64 // grows with each change; not 0
 	Flows      ofproto.Set
@@ -89,9 +88,9 @@ type Program struct {
 	Meters     []ofproto.MeterEntry // by ID
 	Foreign    Foreign              // policy for flows, groups and meters of other programs
 	Partial    bool                 // the intent is not completely known, so nothing is deleted
-	// Keep selects flows that must not be deleted now; nil selects none.
+	// Keep selects flows that must not be deleted now. nil selects no flows.
 	Keep     func(ofproto.Cookie) bool
-	Describe func(ofproto.Mod) string // names the object of a flow, group or meter
+	Describe func(ofproto.Mod) string // describes the object of a flow, group or meter
 }
 
 // A Report describes the state of a [Reconciler] and its switch.
@@ -185,7 +184,7 @@ func (r *Reconciler) Noticed(updates []ofproto.FlowUpdate) {
 // Lost records that the switch did not report some changes.
 func (r *Reconciler) Lost() { r.post(func(m *inbox) { m.updates, m.bytes, m.lost = nil, 0, true }) }
 
-// Lead ends the standby.
+// Lead makes a standby lead.
 func (r *Reconciler) Lead() { r.post(func(m *inbox) { m.lead = true }) }
 
 // Demoted records that another controller has become the switch's master.
@@ -260,7 +259,7 @@ func (r *Reconciler) drifted(d Drift) {
 	}
 }
 
-// publish reports what has changed since the last report.
+// publish sends a report if it differs from the last report.
 func (r *Reconciler) publish() {
 	rep := r.core.report()
 	settled := rep.State == Settled || rep.State == Degraded
@@ -291,8 +290,8 @@ func (c *core) report() Report {
 	return rep
 }
 
-// equal reports whether a and b are equal. It compares only the number of refusals. That is
-// enough, because between any two different sets of refusals there is another commit.
+// equal reports whether a and b are equal. It compares only the number of refusals. This is enough,
+// because the set of refusals changes only with a commit.
 func (a Report) equal(b Report) bool {
 	return a.State == b.State && a.Generation == b.Generation && a.Confirmed == b.Confirmed && a.Wanted == b.Wanted && a.Installed == b.Installed &&
 		a.Foreign == b.Foreign && a.Demoted == b.Demoted && (a.Unread == nil) == (b.Unread == nil) && len(a.Refused) == len(b.Refused)

@@ -34,8 +34,8 @@ func TestSendsNothingWhenNothingDiffers(t *testing.T) {
 	})
 }
 
-// A refused flow is reported and does not affect other flows. It is retried with increasing
-// pauses until the switch accepts it. Until then the flow that it would replace stays.
+// A refused flow is reported and does not affect other flows. It is retried with increasing pauses
+// until the switch accepts it. Until then, the flow that it should replace stays.
 func TestQuarantines(t *testing.T) {
 	bad := flow(2, 2)
 	old := flow(2, 4)
@@ -75,8 +75,8 @@ func TestRefusalEndsWithChange(t *testing.T) {
 	})
 }
 
-// If any number of flows do not fit, a bounded number of commits installs all flows that fit.
-// When flows are deleted their room is used at once.
+// If flows do not fit, a bounded number of commits installs all flows that fit. When flows are
+// deleted, others use their space at once.
 func TestTableFull(t *testing.T) {
 	sw := &fakeSwitch{limit: 100}
 	var fs []ofproto.Flow
@@ -116,7 +116,7 @@ func TestReadsAfterUnknownOutcome(t *testing.T) {
 	})
 }
 
-// If many answers are lost in a row, there are pauses between requests.
+// If many answers in a row are lost, the reconciler pauses between requests.
 func TestPausesWhenAnswersAreLost(t *testing.T) {
 	sw := &fakeSwitch{lose: 1000, alters: func(f ofproto.Flow) ofproto.Flow { f.Cookie++; return f }} // each try differs
 	reconcile(t, sw, Config{}, func(s *subject) {
@@ -128,14 +128,14 @@ func TestPausesWhenAnswersAreLost(t *testing.T) {
 	})
 }
 
-// A switch that cannot be read is reported as unread. It converges when it can be read. This
-// holds at the start, and after the switch has converged once.
+// A switch that cannot be read is reported as unread. When it can be read, it converges. This holds
+// at the start, and after the switch has converged once.
 func TestUnreadSwitch(t *testing.T) {
 	sw := &fakeSwitch{}
 	reconcile(t, sw, Config{}, func(s *subject) {
 		for i, want := range []ofproto.Set{flows(flow(1, 1)), flows(flow(1, 2)), flows(flow(2, 2))} {
 			sw.set(func() { sw.unread = maxMisread - 1 })
-			s.Lost() // otherwise the known holdings are used
+			s.Lost() // otherwise the reconciler would use the known holdings
 			s.want(uint64(i+1), want)
 			if rep := s.last(); !errors.Is(rep.Unread, context.DeadlineExceeded) || rep.State != Reading {
 				t.Errorf("%+v", rep)
@@ -148,7 +148,7 @@ func TestUnreadSwitch(t *testing.T) {
 	})
 }
 
-// After several failed readings in a row the connection is closed.
+// After several failed readings in a row, the connection is closed.
 func TestUnreadSwitchIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sw := &fakeSwitch{unread: 1000}
@@ -212,7 +212,7 @@ func TestDriftDuringCommitOrReading(t *testing.T) {
 	}
 }
 
-// Changes that are not reported are found by the audit.
+// The audit finds changes that the switch has not reported.
 func TestAudit(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2))
 	sw := &fakeSwitch{fakeState: fakeState{flows: want}}
@@ -228,8 +228,7 @@ func TestAudit(t *testing.T) {
 	})
 }
 
-// Foreign flows are left alone with the policies for that, unless one of our flows replaces
-// them.
+// With the policies report and ignore, foreign flows stay, unless one of our flows replaces them.
 func TestForeignFlows(t *testing.T) {
 	for policy, left := range map[Foreign]int{RemoveForeign: 0, ReportForeign: 3, IgnoreForeign: 3} {
 		sw := &fakeSwitch{fakeState: fakeState{flows: flows(alien(1, 1), alien(7, 1), alien(8, 1), flow(9, 1)), groups: groups(alienGroup(5))}}
@@ -248,7 +247,7 @@ func TestForeignFlows(t *testing.T) {
 			if rep := s.last(); rep.State != Settled || rep.Foreign != left {
 				t.Errorf("policy %d: %+v after a change", policy, rep)
 			}
-			s.foreign = RemoveForeign // a change of the policy
+			s.foreign = RemoveForeign // now the policy changes
 			s.want(3, flows(flow(2, 2)))
 			if rep := s.last(); rep.State != Settled || rep.Foreign != 0 || !sw.now().flows.Equal(flows(flow(2, 2))) || len(sw.now().groups) > 0 {
 				t.Errorf("policy %d, then to remove: %+v; the switch has\n%v", policy, rep, sw.now().flows)
@@ -257,8 +256,8 @@ func TestForeignFlows(t *testing.T) {
 	}
 }
 
-// If another program undoes every repair, the number of repairs is bounded. When it stops, the
-// switch converges.
+// If another program undoes every repair, the number of repairs is bounded. When that program
+// stops, the switch converges.
 func TestStorm(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2))
 	sw := &fakeSwitch{fakeState: fakeState{flows: want}}
@@ -482,8 +481,8 @@ func TestConverges(t *testing.T) {
 	})
 }
 
-// excuses describes differences between the switch and the program that refusals do not
-// explain. It returns "" if there are none.
+// excuses describes differences between the switch and the program that refusals do not explain, or
+// returns "".
 func excuses(sw fakeState, want Holdings, rep Report) string {
 	refusals := make(map[any]bool)
 	for _, r := range rep.Refused {
@@ -497,7 +496,7 @@ func excuses(sw fakeState, want Holdings, rep Report) string {
 			}
 		}
 	}
-	used := make(map[any]bool) // needed by entries that stay because their replacement is refused
+	used := make(map[any]bool) // groups and meters that entries need which stay because their replacement is refused
 	for _, f := range d.Modify {
 		used[f.FlowKey] = true
 	}
@@ -529,8 +528,8 @@ func excuses(sw fakeState, want Holdings, rep Report) string {
 	return ""
 }
 
-// With a partial intent nothing is deleted, but additions are made. With the complete intent
-// the rest is deleted.
+// With a partial intent, flows are added but not deleted. With the complete intent, unwanted flows
+// are deleted.
 func TestPartialDeletesNothing(t *testing.T) {
 	old := flow(1, 1)
 	sw := &fakeSwitch{fakeState: fakeState{flows: flows(old, alien(2, 2))}}
@@ -562,8 +561,8 @@ func TestKeepLeavesFlows(t *testing.T) {
 	})
 }
 
-// A program is reported as confirmed when the switch has it. This holds even if a newer
-// program arrives during each commit, so that the reconciler does not settle.
+// A program is reported as confirmed when the switch holds it. This holds even if the reconciler
+// never settles because a newer program arrives during each commit.
 func TestConfirmsUnderWay(t *testing.T) {
 	const programs = 20
 	sw := &fakeSwitch{}

@@ -1,7 +1,7 @@
 package reconcile
 
-// A State is the state of a [Reconciler]. The transitions are as follows. The transition that
-// is possible in any state is drawn once:
+// A State is the state of a [Reconciler]. The diagram has all transitions. The transition from any
+// state is drawn once:
 //
 //	waiting ──wanted──► claiming ──master──► reading ──differs──► committing ──confirmed──► settled
 //	                    │      ▲              ▲ │ └──────────── nothing differs ──────────► degraded
@@ -23,7 +23,7 @@ const (
 	Standby                 // another controller leads; differences are not repaired
 	Reading                 // reads the switch
 	Committing              // sends a difference, or waits for the result
-	Paused                  // delays a difference, because other programs undo our repairs repeatedly, or the switch failed
+	Paused                  // waits before the next change, because other programs undo our repairs repeatedly, or the switch failed
 	Settled                 // the switch holds the program
 	Degraded                // the switch holds the program, apart from refused changes
 )

@@ -8,13 +8,13 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// steps are the changes from the contents of a switch to the desired contents, in the order of
-// their execution. A group or meter is added before the flows that refer to it. It is deleted
-// after the flows that refer to it, because the switch would delete these flows too. There is
-// another reason to delete groups at the end of a bundle: Open vSwitch (3.1) aborts when it
-// has to roll back the deletion of a group in use.
+// steps has the changes from the contents of a switch to the desired contents, in the order of
+// their execution. A group or meter is added before the flows that refer to it, and deleted after
+// them, because with it the switch would delete these flows too. Deleting groups at the end of a
+// bundle also avoids a crash: Open vSwitch (3.1) aborts when it has to undo the deletion of a group
+// in use.
 type steps struct {
-	meters []ofproto.Mod // desired meters. They cannot be in a bundle
+	meters []ofproto.Mod // meters to add or modify, which cannot be in a bundle
 
 	// One bundle: desired groups, flows, and unwanted groups.
 	groups []ofproto.Mod
@@ -43,7 +43,7 @@ func (c *core) first(p *steps) act {
 	}
 	a := act{kind: commit, set: p.groups, delta: p.flows, drop: p.gone, plain: c.noBundle || c.rounds >= maxRounds, gen: c.gen}
 	if a.plain && len(a.set)+a.delta.Len() > 0 {
-		a.drop = nil // deleted later, because a flow whose change is refused may still need the group
+		a.drop = nil // delete groups later: if the change of a flow is refused, the old flow may still need its group
 	}
 	return a
 }
@@ -59,7 +59,7 @@ func (a *act) mods() []ofproto.Mod {
 			out = append(out, &mods[i])
 		}
 	}
-	first := len(flows) // flows[first:] are sent before flows[:first]
+	first := len(flows) // the bundle has flows[first:] before flows[:first]
 	if !a.plain && n <= ofconn.MaxBundle {
 		first -= len(a.delta.Delete)
 		add(flows[first:])
@@ -68,14 +68,14 @@ func (a *act) mods() []ofproto.Mod {
 	return append(out, a.drop...)
 }
 
-// A splitter divides the difference between have and want into changes to send and changes to
-// hold back. It holds back changes of foreign entries, and changes that were refused recently.
+// A splitter divides the difference between have and want into changes to send and changes to hold
+// back. It holds changes of foreign entries back, and recently refused changes.
 type splitter struct {
 	*core
 	now   time.Time
 	retry time.Time
 	still map[any]*refusal  // refusals that still apply
-	undo  []ofproto.FlowMod // changes to want that lead to target
+	undo  []ofproto.FlowMod // the changes that turn want into target
 	needs map[any]bool      // groups and meters that the remaining flows refer to; nil if not computed yet
 }
 
@@ -150,7 +150,7 @@ func (s *splitter) flows(d ofproto.Delta) (todo ofproto.Delta) {
 	return todo
 }
 
-// split does the same for a table. The result set has entries to add or modify, drop has
+// split returns the part of a table's changes to send. set has entries to add or modify, drop has
 // entries to delete, and target is the table after the changes.
 func split[E interface{ Equal(E) bool }](s *splitter, t table[E], have, want []E, ours func(E) bool) (set, drop []ofproto.Mod, target []E) {
 	var undo []ofproto.Mod

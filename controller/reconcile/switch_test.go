@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// openVSwitch returns a connection to an Open vSwitch without flows. It calls handle for each
+// openVSwitch returns a connection to an Open vSwitch without flows. handle is called for each
 // unsolicited message.
 func openVSwitch(t *testing.T, handle func(ofproto.Message)) (*lab.Host, Connected) {
 	t.Helper()
@@ -60,8 +60,8 @@ func outcome(err error) string {
 	return b.String()
 }
 
-// The fake and Open vSwitch behave the same for commits, single changes, a full table, changes
-// by other controllers, groups, meters, and flows that refer to groups and meters.
+// The fake and Open vSwitch behave in the same way. The test covers commits, single changes, a full
+// table, changes by other controllers, groups, meters, and flows that refer to these.
 func TestFakeIsLikeOpenVSwitch(t *testing.T) {
 	const limit = 4
 	h, real := openVSwitch(t, ignore)
@@ -190,9 +190,9 @@ func TestOpenVSwitchRefuses(t *testing.T) {
 	}
 }
 
-// Open vSwitch accepts a program with groups and meters in one bundle, and returns it as sent.
-// It also accepts the change to another program in one bundle. Refused changes are reported,
-// and the rest is installed.
+// Open vSwitch accepts a program with groups in one bundle, and returns it as sent. It also accepts
+// the change to another program in one bundle. Refused changes are reported, and the other changes
+// are installed.
 func TestOpenVSwitchHoldsTables(t *testing.T) {
 	h, real := openVSwitch(t, ignore)
 	sw := &counted{Connected: real}

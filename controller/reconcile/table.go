@@ -14,7 +14,7 @@ type table[E interface{ Equal(E) bool }] struct {
 	id    func(E) uint32
 	size  func(E) int // bytes that an entry refers to
 	mod   func(c command, e E) ofproto.Mod
-	entry func(ofproto.Mod) (e E, c command, ok bool) // the entry of a mod; not ok if the mod is not for this table
+	entry func(ofproto.Mod) (e E, c command, ok bool) // the entry and the command of a mod; ok is false if the mod is for another table
 }
 
 // A command is an [ofproto.GroupCommand] or an [ofproto.MeterCommand]. Both use the same

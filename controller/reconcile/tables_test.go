@@ -13,7 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// routed returns a flow that refers to a group and a meter, both of them, and another flow.
+// routed returns a group, a meter, a flow that refers to both, and another flow.
 func routed() Holdings {
 	return Holdings{flows(via(1, 1, 1), flow(2, 2)), groups(group(1, 2)), theMeters(meter(1, 1))}
 }
@@ -23,8 +23,8 @@ func state(h Holdings) fakeState {
 	return fakeState{flows: h.Flows, groups: h.Groups, meters: h.Meters}
 }
 
-// Meters are added first. One bundle has the rest, in an order that the switch never refuses.
-// Unused meters are deleted last.
+// Meters are added first. Then one bundle has the other changes, in an order that the switch never
+// refuses. Unused meters are deleted last.
 func TestOrder(t *testing.T) {
 	sw := new(fakeSwitch)
 	reconcile(t, sw, Config{}, func(s *subject) {
@@ -89,9 +89,9 @@ func TestTablesWithoutBundles(t *testing.T) {
 	})
 }
 
-// A refused group or meter and the flows that need it are reported, and the rest is committed.
-// The refused changes are retried with increasing pauses. When the group or meter is accepted,
-// its flows follow at once.
+// A refused group or meter, and the flows that need it, are reported. All other changes are
+// committed. The refused changes are retried with increasing pauses. When the group or meter is
+// accepted, its flows are sent at once.
 func TestQuarantinesTables(t *testing.T) {
 	for name, refuse := range map[string]func(ofproto.Mod) bool{
 		"group": func(m ofproto.Mod) bool { _, ok := m.(ofproto.GroupMod); return ok },
@@ -190,7 +190,8 @@ func TestRepairsTables(t *testing.T) {
 	}
 }
 
-// A group whose deletion was not reported is detected when a flow that needs it is refused.
+// If the deletion of a group was not reported, it is detected when a flow that needs the group is
+// refused.
 func TestRefusalCausesReading(t *testing.T) {
 	sw := &fakeSwitch{fakeState: state(routed())}
 	reconcile(t, sw, Config{}, func(s *subject) {
@@ -230,7 +231,7 @@ func TestStormOfGroups(t *testing.T) {
 	})
 }
 
-// Foreign groups and meters are left alone with the policies for that. Our unwanted groups and
+// With the policies report and ignore, foreign groups and meters stay. Our unwanted groups and
 // meters are deleted in any case. A foreign group or meter with the number of a desired one is
 // always replaced.
 func TestForeignTables(t *testing.T) {
@@ -263,7 +264,7 @@ func TestForeignTables(t *testing.T) {
 	}
 }
 
-// With a partial intent no group and no meter is deleted.
+// With a partial intent, groups and meters are not deleted.
 func TestPartialKeepsTables(t *testing.T) {
 	sw := &fakeSwitch{fakeState: state(routed())}
 	reconcile(t, sw, Config{}, func(s *subject) {

@@ -9,7 +9,7 @@ import (
 // An UnstableError means that a switch repeatedly reports a flow, group or meter that differs
 // from the one sent.
 type UnstableError struct {
-	Want, Got ofproto.Mod // in the form of additions; Got is nil if the switch does not report the entry
+	Want, Got ofproto.Mod // the entry as sent and as reported, as additions; Got is nil if the switch does not report it
 	Tries     int
 }
 

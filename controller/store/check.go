@@ -20,25 +20,24 @@ const maxProblems = 1000
 // A Report is the result of [Check].
 type Report struct {
 	Path     string
-	Size     int64 // of the file, in bytes
+	Size     int64 // size of the file in bytes
 	Version  int   // schema version; if it is not the current one, the fields below are zero
 	Revision uint64
 	Complete bool
 	// Networks, Routers, Ports and Hosts count the objects that can be read.
 	Networks, Routers, Ports, Hosts int
-	// Problems has an error for each damaged part; it wraps [ErrCorrupt], [ErrForeign] or
-	// [ErrNewer]. If nothing is damaged, Problems has the errors of the intent's validation.
+	// Problems has an error for each damaged part. These errors wrap [ErrCorrupt], [ErrForeign] or
+	// [ErrNewer]. If no part is damaged, Problems has the errors of the intent's validation.
 	Problems []error
 	More     int // number of problems that are not listed
 
 	model *routing.Model // the objects that can be read
 }
 
-// Check examines the structure of a store's file, each object, and whether the intent is
-// valid. The parameter path is the file or its directory. Check does not change the file. An
-// error means that nothing could be examined; it wraps [ErrLocked] if a process has the store
-// open. If other users can write to the directory, the report lists that as a problem, and the
-// store is examined all the same.
+// Check examines the structure of a store's file and each object, and validates the intent. path is
+// the file or its directory. Check does not change the file. If it returns an error, it could not
+// examine the file. The error wraps [ErrLocked] if a process has the store open. If other users can
+// write to the directory, the report has a problem, and the store is still examined.
 func Check(path string) (Report, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, FileName)
@@ -53,9 +52,8 @@ func Check(path string) (Report, error) {
 	return r, nil
 }
 
-// Salvage returns the objects that can be read from the store in directory dir, even if the
-// store is damaged. If other users could have written the file, Salvage returns no objects. It
-// changes nothing.
+// Salvage returns the readable objects of the store in directory dir, even if the store is damaged.
+// If other users could have written the file, Salvage returns no objects. It changes nothing.
 func Salvage(dir string) Contents {
 	r := Report{Path: filepath.Join(dir, FileName)}
 	err := ownfile.CheckDir(dir)
@@ -121,8 +119,7 @@ func (r *Report) validate(m *routing.Model) {
 	}
 }
 
-// named adds the ID of the object to err, because the index in err's path has no meaning
-// outside m.
+// named replaces the index in err's path, which has no meaning outside m, by the ID of the object.
 func named(m *routing.Model, err error) error {
 	var e *routing.PathError
 	if !errors.As(err, &e) {

@@ -79,7 +79,7 @@ func TestCheckDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := store.Check(s.Path())
-	if err != nil || r.Ports != 3 || len(r.Problems) != 3 { // two ports, and the wrong count
+	if err != nil || r.Ports != 3 || len(r.Problems) != 3 { // two ports are damaged, and the count is wrong
 		t.Fatalf("%+v, %v", r, err)
 	}
 	for _, p := range r.Problems {

@@ -13,12 +13,12 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// Commit applies changes in order and makes the result durable as the given revision, in one
-// step. When it returns nil, the result is on disk. After an error the contents are usually
-// unchanged; if the disk failed late, they may have changed. [Store.Load] returns the contents
-// that are on disk. If they have changed, Commit returns [ErrChanged] until the next Load.
+// Commit applies changes in order and makes the result durable as the given revision, in one step.
+// When it returns nil, the result is on disk. After an error the contents are usually unchanged,
+// but they may have changed if the disk failed late. [Store.Load] returns the contents on disk. If
+// they have changed, Commit returns [ErrChanged] until the next Load.
 //
-// After each error the file is opened and checked again. Errors wrap [ErrFull], [ErrReadOnly],
+// After each error, the file is opened and checked again. Errors wrap [ErrFull], [ErrReadOnly],
 // [ErrCorrupt], [ErrChanged], [ErrClosed] or the operating system's error.
 func (s *Store) Commit(revision uint64, complete bool, changes ...routing.Change) error {
 	writes := writesOf(changes)
@@ -103,7 +103,7 @@ func (s *Store) apply(tx *bbolt.Tx, revision uint64, complete bool, writes [kind
 type write struct {
 	id    string
 	seq   int    // orders the writes of one ID
-	value []byte // with room for the checksum; nil deletes the object
+	value []byte // begins with space for the checksum; nil deletes the object
 }
 
 // writesOf returns the writes for changes, sorted by ID: one for each object, with its last
@@ -158,8 +158,8 @@ func lastOfEach(writes []write) []write {
 }
 
 const (
-	// bulk is the number of writes from which bbolt fills the pages of a bucket completely.
-	// With fewer writes, pages keep room for more.
+	// With at least bulk writes, bbolt fills the pages of a bucket completely. With fewer writes,
+	// pages keep space for later writes.
 	bulk     = 1000
 	bulkFill = 0.9
 )

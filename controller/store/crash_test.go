@@ -42,8 +42,8 @@ func writeUntilKilled(dir string) {
 	os.Exit(1)
 }
 
-// batch returns the changes of revision r. Each call with the same r returns the same changes.
-// They change each kind of object, so that a partial batch is noticed.
+// batch returns the changes of revision r. Each call with the same r returns the same changes. They
+// change each kind of object, so that the test notices a partial batch.
 func batch(r uint64) (changes []routing.Change) {
 	rnd := rand.New(rand.NewPCG(r, 1))
 	for range 1 + rnd.IntN(3) {
@@ -59,9 +59,9 @@ func batch(r uint64) (changes []routing.Change) {
 	return changes
 }
 
-// TestKill repeatedly kills a process that writes as fast as it can. Afterwards the store has
-// all confirmed commits, and has the unfinished one completely or not at all. While the
-// process runs, no other process can open the store.
+// TestKill repeatedly kills a process that writes as fast as it can. Afterwards the store has all
+// confirmed commits, and the unfinished commit completely or not at all. While the process runs, no
+// other process can open the store.
 func TestKill(t *testing.T) {
 	const kills = 30
 	dir := t.TempDir()
@@ -128,8 +128,8 @@ func writeAndKill(t *testing.T, dir string, answers int, after time.Duration) (l
 	return last
 }
 
-// TestPowerCut copies the disk right after a Commit has returned, as if the power had failed.
-// The copy lacks data that is only in the page cache, but has the commit.
+// TestPowerCut simulates a power failure: it copies the disk right after a Commit has returned. The
+// copy lacks data that is only in the page cache, but has the commit.
 func TestPowerCut(t *testing.T) {
 	disk := newDisk(t, t.TempDir(), "ext4", 32)
 	s := open(t, filepath.Join(disk.mount(t), "new"))

@@ -40,9 +40,8 @@ func create(path string) error {
 	})
 }
 
-// publish creates the file path with the contents that the function fill writes. If path
-// exists, the error wraps [fs.ErrExist]. The function fill must sync the file, and may close
-// it.
+// publish creates the file path. fill writes the contents. It must sync the file, and may close it.
+// If path exists, the error wraps [fs.ErrExist].
 func publish(path string, fill func(*os.File) error) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+unfinished)
@@ -63,9 +62,9 @@ func publish(path string, fill func(*os.File) error) error {
 // unfinished is part of the names of files that are not published yet.
 const unfinished = ".new-"
 
-// removeLeftovers removes unfinished files, if they are ours. The caller must have locked the
-// store at path, so that no other process creates one meanwhile. Errors are ignored, because
-// the next start tries again.
+// removeLeftovers removes unfinished files of ours. The caller must have locked the store at path,
+// so that no other process creates such a file in the meantime. Errors are ignored, because the
+// next start tries again.
 func removeLeftovers(path string) {
 	finish(path)
 	for name := range leftovers(path) {
@@ -73,9 +72,9 @@ func removeLeftovers(path string) {
 	}
 }
 
-// finish removes the unfinished name of each file that has two names. Such a file remains
-// after a crash in publish, after the link to the second name. A file with two names would not
-// be accepted as ours.
+// finish removes the unfinished name of each file that has two names. Such a file remains after a
+// crash in publish between the link and the removal of the first name. A file with two names would
+// not be accepted as ours.
 func finish(path string) {
 	for name, second := range leftovers(path) {
 		a, errA := os.Lstat(name)

@@ -20,15 +20,15 @@ import (
 
 const page = 4096
 
-// aStore returns the file of a store after several commits (now), the same file some commits
-// earlier (before), and the store's contents (o).
+// aStore returns the file of a store after several commits as now, the same file some commits
+// earlier as before, and the store's contents as o.
 func aStore(t *testing.T) (now, before []byte, o *oracle) {
 	t.Helper()
 	s := open(t, t.TempDir())
 	o = newOracle()
 	first := routing.Change{Put: site(220)}
 	commit(t, s, 1, first)
-	commit(t, s, 1, first) // so that the second meta page is the newer one
+	commit(t, s, 1, first) // makes the second meta page the newer one
 	o.commit(1, true, first)
 	for r := uint64(2); r <= 12; r++ {
 		if r == 10 {
@@ -66,8 +66,8 @@ func typed(err error) bool {
 	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrForeign) || errors.Is(err, store.ErrNewer)
 }
 
-// TestDamage damages a store in hundreds or thousands of ways. Each time, opening or loading
-// fails with a suitable error, or loads exactly the stored contents. The file is never
+// TestDamage damages a store in hundreds or thousands of ways. Each time, either opening or loading
+// fails with a suitable error, or loading returns exactly the stored contents. The file is never
 // changed. If it can be opened, it can also be written.
 func TestDamage(t *testing.T) {
 	rounds := 40 * len(mutations)
@@ -107,7 +107,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// survives opens and loads the store at path, whose bytes are b. If the contents are equal to
+// survives opens and loads the store at path, which has the bytes b. If the contents are equal to
 // the oracle, survives also writes to the store.
 func survives(path string, b []byte, o *oracle) error {
 	s, err := store.Open(filepath.Dir(path))

@@ -39,8 +39,8 @@ func remount(t *testing.T, at string, flags uintptr) {
 	}
 }
 
-// On a read-only file system a store can be read. When the file system becomes writable, the
-// store does too.
+// On a read-only file system, a store can be read. When the file system becomes writable, the store
+// becomes writable.
 func TestReadOnly(t *testing.T) {
 	at := tmpfs(t, "")
 	s := open(t, at)
@@ -99,8 +99,8 @@ func TestReadOnlyNew(t *testing.T) {
 	}
 }
 
-// TestFull fills the disk. A commit without enough room changes nothing, and succeeds when
-// there is room again.
+// TestFull fills the disk. A commit that does not fit changes nothing. It succeeds when the disk
+// has space again.
 func TestFull(t *testing.T) {
 	at := tmpfs(t, "size=1m")
 	ballast := filepath.Join(at, "ballast")
@@ -175,7 +175,7 @@ func TestFullNew(t *testing.T) {
 // of the disk, as after a power failure, has the same contents. Later everything works again.
 func TestSyncFails(t *testing.T) {
 	behind := tmpfs(t, "size=6m")
-	disk := newDisk(t, behind, "ext2", 64) // without a journal, because its failure would end all writing
+	disk := newDisk(t, behind, "ext2", 64) // without a journal: a failure of the journal would stop all writes
 	at := disk.mount(t)
 	s := open(t, at)
 	o := newOracle()
@@ -220,7 +220,7 @@ func TestSyncFails(t *testing.T) {
 	s.Close()
 }
 
-// fill creates a file that leaves no room on its file system.
+// fill creates a file that fills its file system.
 func fill(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.Create(path)

@@ -8,11 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Errors of this package wrap one of these if there is a specific remedy. The text of the
-// error includes the remedy.
+// Errors of this package wrap one of these if it has a specific remedy. The text of the error
+// includes the remedy.
 var (
-	// ErrCorrupt means that the file is ofdvr's, or looks like a part of such a file, but is
-	// damaged.
+	// ErrCorrupt means that the file is a store of ofdvr, or a part of a store, but is damaged.
 	ErrCorrupt = errors.New("the store is damaged")
 	// ErrForeign means that the file is not a store of ofdvr.
 	ErrForeign = errors.New("this is not a store of ofdvr")

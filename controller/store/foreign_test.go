@@ -13,8 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A file that has the store's name but is not ours is reported. It is not read and not
-// changed, both at the start and when it replaces a store in use.
+// A file with the store's name that is not ours is reported. It is neither read nor changed. This
+// holds at the start, and when the file replaces a store in use.
 func TestForeignFiles(t *testing.T) {
 	lab.Require(t)
 	now, _, _ := aStore(t)
@@ -22,7 +22,7 @@ func TestForeignFiles(t *testing.T) {
 		t.Run(in.Kind, func(t *testing.T) {
 			dir, theirs := t.TempDir(), filepath.Join(t.TempDir(), "theirs")
 			used := open(t, place(t, now))
-			if err := os.WriteFile(theirs, now, 0o640); err != nil { // even a valid store
+			if err := os.WriteFile(theirs, now, 0o640); err != nil { // the file of another user, even a valid store
 				t.Fatal(err)
 			}
 			for _, path := range []string{filepath.Join(dir, store.FileName), used.Path()} {
@@ -70,8 +70,8 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
-// In a directory that others can write to, no store is created or used, and the contents of an
-// existing one are ignored.
+// In a directory that other users can write to, no store is created or used. An existing store is
+// ignored.
 func TestDirectoriesWritableByOthers(t *testing.T) {
 	lab.Require(t)
 	now, _, o := aStore(t)
@@ -87,7 +87,7 @@ func TestDirectoriesWritableByOthers(t *testing.T) {
 		"a link to our directory": {func(parent, dir string) error { return relink(parent, dir) }, "is a symbolic link"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, file := range [][]byte{now, nil} { // nil if there is no file yet
+			for _, file := range [][]byte{now, nil} { // nil: the file does not exist yet
 				parent := t.TempDir()
 				dir := filepath.Join(parent, "state")
 				if err := os.Mkdir(dir, 0o755); err != nil {
@@ -140,8 +140,8 @@ func relink(parent, dir string) error {
 	return errors.Join(os.Rename(dir, filepath.Join(parent, "real")), os.Symlink("real", dir))
 }
 
-// After a crash a new file may have two names, the temporary and the final one. It is accepted
-// as ours all the same.
+// After a crash, a new file may have two names: the temporary and the final name. It is still
+// accepted as ours.
 func TestCrashBetweenNames(t *testing.T) {
 	now, _, o := aStore(t)
 	for _, name := range []string{"intent.db", "intent.db.v1"} { // the store, and a copy

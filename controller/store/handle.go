@@ -18,12 +18,12 @@ import (
 type handle struct {
 	file   *os.File
 	db     *bbolt.DB // owns file, and closes it; nil if the store is read-only
-	why    error     // the reason that the store is read-only
+	why    error     // reason why the store is read-only
 	header header
 }
 
-// openHandle opens the store at path, which must exist. If afresh is set, it reads from the
-// disk instead of the kernel's page cache; that is needed after a failure.
+// openHandle opens the store at path, which must exist. If afresh is true, it reads from the disk
+// instead of the kernel's page cache. This is needed after a failure.
 func openHandle(path string, migrations []migration, afresh bool) (*handle, error) {
 	h := new(handle)
 	if err := h.open(path, migrations, afresh); err != nil {
@@ -57,8 +57,8 @@ func (h *handle) open(path string, migrations []migration, afresh bool) (err err
 	return h.migrate(path, migrations)
 }
 
-// openFile opens the file, for writing if that is allowed, and locks it. Other users must not
-// be able to replace it.
+// openFile opens the file and locks it. It opens the file for writing if that is allowed. Other
+// users must not be able to replace the file.
 func (h *handle) openFile(path string) (err error) {
 	if err := ownfile.CheckDir(filepath.Dir(path)); err != nil {
 		return err
@@ -119,9 +119,9 @@ func (h *handle) openDB() error {
 	return err
 }
 
-// boltOptions are for a file that is already open and locked. The list of free pages is kept
-// in the file; otherwise bbolt would read all pages when it opens the file and after each
-// failure. It would do so on a goroutine where an unreadable page ends the process.
+// boltOptions returns options for a file that is already open and locked. The list of free pages is
+// kept in the file. Otherwise bbolt would read all pages when it opens the file and after each
+// failure, on a goroutine where an unreadable page ends the process.
 func boltOptions(f *os.File) *bbolt.Options {
 	return &bbolt.Options{
 		OpenFile:     func(string, int, os.FileMode) (*os.File, error) { return f, nil },
@@ -140,7 +140,7 @@ func (h *handle) scan(s scan) (header, error) {
 	return s.read(h.file, info.Size())
 }
 
-// replaced reports whether path is now the name of another file, or of none.
+// replaced reports whether path is now the name of another file, or does not exist.
 func (h *handle) replaced(path string) bool {
 	now, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -164,8 +164,8 @@ func (h *handle) close() error {
 	return nil
 }
 
-// abandon replaces close after bbolt has panicked. bbolt's internal locks may stay held for
-// ever, so its memory stays mapped. Closing the file then does not release the file's lock;
+// abandon replaces close after bbolt has panicked. bbolt's internal locks may stay held for ever,
+// so its memory stays mapped. Then closing the file does not release the file's lock. Therefore
 // abandon unlocks the file explicitly.
 func (h *handle) abandon() {
 	h.db = nil

@@ -148,7 +148,7 @@ func site(ports int) routing.Model {
 	return m
 }
 
-// port returns the i-th port; version selects one of several values.
+// port returns port number i. version selects one of several values.
 func port(i int, version byte) routing.Port {
 	mac := ofproto.MAC{2, version}
 	binary.BigEndian.PutUint32(mac[2:], uint32(i))

@@ -29,8 +29,8 @@ var migrations = []migration{addChecksums, func(*bbolt.Tx) error { return nil },
 // maxCopies is the maximum number of copies of one version.
 const maxCopies = 100
 
-// migrate migrates the store to the current version, if it is older. If that succeeds a copy
-// of the old file is kept; if it fails the file is unchanged.
+// migrate migrates an older store to the current version. If it succeeds, it keeps a copy of the
+// old file. If it fails, the file is unchanged.
 func (h *handle) migrate(path string, migrations []migration) error {
 	from := h.header.version
 	if from >= schemaVersion {
@@ -60,8 +60,8 @@ func (h *handle) migrate(path string, migrations []migration) error {
 	return errors.Join(err, os.Remove(kept))
 }
 
-// keepCopy copies the file to name, or to name followed by a number if that exists, and
-// returns the name of the copy.
+// keepCopy copies the file to name and returns the name of the copy. If name exists, it appends a
+// number.
 func (h *handle) keepCopy(name string) (string, error) {
 	info, err := h.file.Stat()
 	if err != nil {

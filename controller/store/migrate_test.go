@@ -88,7 +88,7 @@ func TestMigrateAgain(t *testing.T) {
 	}
 }
 
-// A failed migration leaves the file unchanged, and no other file.
+// A failed migration leaves the file unchanged, and makes no other file.
 func TestMigrateFails(t *testing.T) {
 	broken := errors.New("broken")
 	spoil := func(tx *bbolt.Tx) error {

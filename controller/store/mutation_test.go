@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 )
 
-// A mutation damages the file b. The parameter before is the same file some commits earlier.
+// A mutation damages the file b. before is the same file some commits earlier.
 type mutation struct {
 	name     string
 	harmless bool
@@ -63,7 +63,7 @@ var mutations = []mutation{
 		return b
 	}},
 	{"lost write", false, func(rnd *rand.Rand, b, before []byte) []byte {
-		at := 2 + rnd.IntN(len(before)/page-2) // not the meta pages, because they refer to the others
+		at := 2 + rnd.IntN(len(before)/page-2) // not a meta page, because meta pages refer to the other pages
 		copy(b[at*page:][:page], before[at*page:])
 		return b
 	}},

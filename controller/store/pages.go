@@ -9,20 +9,20 @@ import (
 	"io"
 )
 
-// bbolt trusts its file. A damaged page can make it panic, even on its own goroutines, where
-// the panic cannot be recovered. bbolt can also follow a cycle of pages for ever, or write to
-// pages that are in use. Therefore every page is checked here before bbolt opens the file, and
-// the contents are read here too. The format is defined by bbolt's internal/common, version 2,
-// in the byte order of the machine.
+// bbolt trusts its file. A damaged page can make it panic, even on its own goroutines, where the
+// panic cannot be recovered. bbolt can also follow a cycle of pages for ever, or write to pages in
+// use. Therefore this package checks every page before bbolt opens the file, and also reads the
+// contents itself. The format is defined by bbolt's internal/common, version 2, in the byte order
+// of the machine.
 const (
 	boltMagic   = 0xED0CDAED
 	boltVersion = 2
 
 	metaLen    = 16 + 64 // page header and meta
 	metaSumLen = 56      // bytes of the meta covered by its checksum
-	headerLen  = 16      // of a page: ID, flags, count, overflow
-	elementLen = 16      // of a leaf or branch element, before keys and values
-	bucketLen  = 16      // of a bucket's value, before an inline page
+	headerLen  = 16      // header of a page: ID, flags, count, overflow
+	elementLen = 16      // header of a leaf or branch element, before keys and values
+	bucketLen  = 16      // header of a bucket's value, before an inline page
 
 	branchPage   = 0x01
 	leafPage     = 0x02
@@ -48,7 +48,7 @@ type pager struct {
 	high     uint64   // pages below it are in use or free
 	root     uint64   // page of the root bucket
 	freelist uint64   // page of the list of free pages, or noFreelist
-	used     []uint64 // one bit for each page
+	used     []uint64 // one bit for each page: it is in use
 	depths   [][]byte // a page at each depth of the tree
 
 	// damaged is called with each error. If it returns an error, reading ends with that error.
@@ -56,15 +56,15 @@ type pager struct {
 	damaged func(error) error
 }
 
-// A meta is one of the two meta pages. The one with the higher transaction ID is valid.
+// A meta is one of the two meta pages. The meta page with the higher transaction ID is valid.
 type meta struct {
 	pageSize                   uint32
 	root, freelist, high, txid uint64
 }
 
-// openPages reads both meta pages. Each must be sound. If one is damaged, bbolt would use the
-// other one and lose the last write, although it was confirmed. An interrupted write does not
-// damage a meta page, because its 80 bytes are in one sector.
+// openPages reads both meta pages. Both must be sound. If one were damaged, bbolt would use the
+// other page, and a confirmed write could be lost. An interrupted write does not damage a meta
+// page, because its 80 bytes are in one sector.
 func openPages(r io.ReaderAt, size int64) (*pager, error) {
 	head := make([]byte, pageSize+metaLen)
 	n, err := r.ReadAt(head, 0)
@@ -124,8 +124,8 @@ func parseMeta(b []byte, id uint64) (m meta, err error) {
 	return m, nil
 }
 
-// notBolt returns the error for a file that begins with head. The parameter err is the error
-// of its first meta page.
+// notBolt returns the error for a file that begins with head. err is the error of its first meta
+// page.
 func notBolt(head []byte, err error) error {
 	switch {
 	case len(head) == 0:
@@ -220,7 +220,7 @@ func (p *pager) checkFreelist() error {
 	}
 	count := uint64(order.Uint16(b[10:]))
 	ids := b[headerLen:]
-	if count == 0xFFFF { // then the real count is in place of the first ID
+	if count == 0xFFFF { // the real count is in the place of the first ID
 		count, ids = order.Uint64(ids), ids[8:]
 	}
 	if count > uint64(len(ids)/8) {

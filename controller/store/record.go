@@ -40,7 +40,7 @@ const sumLen = 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// A seal computes the checksums in one bucket. Its value is the checksum of the bucket's name.
+// A seal computes the checksums of one bucket's values. It is the checksum of the bucket's name.
 type seal uint32
 
 func sealOf(bucket string) seal {
@@ -82,7 +82,8 @@ type summary struct {
 	Hosts    tally  `json:"hosts,omitzero"`
 }
 
-// A tally detects missing and additional records of a bucket.
+// A tally has the number of a bucket's records and the sum of their checksums. It detects missing
+// and additional records.
 type tally struct {
 	Count int    `json:"count"`
 	Sum   uint64 `json:"sum"` // sum of all checksums, modulo 2^64

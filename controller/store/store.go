@@ -1,12 +1,12 @@
-// Package store keeps the intent that is written over HTTP, which is hosts, networks, routers
-// and ports, in one file. After a crash or a power failure the file has exactly the confirmed
-// commits, and perhaps the unfinished one.
+// Package store keeps the intent that is written over HTTP in one file: hosts, networks, routers
+// and ports. After a crash or a power failure, the file has exactly the confirmed commits, and
+// perhaps the unfinished commit.
 //
-// The file is a bbolt database with a bucket for each kind of object, and a bucket called
-// meta. In an object's bucket the key is the ID, and the value is a checksum and the object as
-// JSON in the topology language. The bucket meta has the schema version, the revision, and for
-// each kind the number of objects and the sum of their checksums. Therefore damage is detected
-// in any part of the file, and is reported instead of overwritten.
+// The file is a bbolt database with a bucket for each kind of object, and a bucket called meta. In
+// an object's bucket the key is the ID, and the value is a checksum and the object as JSON in the
+// topology language. The bucket meta has the schema version, the revision, and for each kind the
+// number of objects and the sum of their checksums. So damage in any part of the file is detected.
+// A damaged file is reported and not overwritten.
 package store
 
 import (
@@ -31,24 +31,23 @@ const FileName = "intent.db"
 // each other.
 type Store struct {
 	path string
-	why  atomic.Pointer[error] // the reason that writes fail; nil if they work
-	size atomic.Pointer[Size]  // after the last commit
+	why  atomic.Pointer[error] // reason why writes fail; nil if they work
+	size atomic.Pointer[Size]  // size after the last commit
 
 	mu     sync.Mutex
-	file   *handle // nil after a failure, until it is opened again
+	file   *handle // nil after a failure, until the file is opened again
 	raw    string  // the summary record as last loaded or committed
 	closed bool
 }
 
 // Open opens the store in directory dir for this process alone, and checks all of it before it
-// writes anything. If no store exists, Open creates it, and the directory if needed. A store
-// of an older schema version is migrated; a copy of the old file is kept in the same
-// directory.
+// writes anything. If no store exists, Open creates it, and the directory if needed. Open migrates
+// a store of an older schema version, and keeps a copy of the old file in the same directory.
 //
-// If the file can be read but not written, Open succeeds; see [Store.ReadOnly]. Errors wrap
-// [ErrCorrupt], [ErrForeign], [ErrNewer], [ErrLocked], [ErrReadOnly] or [ErrFull] where one of
-// these applies. An empty file is corrupt; it cannot come from a crash, because a new file
-// gets its name after it is complete.
+// If the file can be read but not written, Open succeeds, see [Store.ReadOnly]. Errors wrap
+// [ErrCorrupt], [ErrForeign], [ErrNewer], [ErrLocked], [ErrReadOnly] or [ErrFull] if one of these
+// applies. An empty file is corrupt. A crash cannot leave an empty file, because a new file gets
+// its name when it is complete.
 func Open(dir string) (*Store, error) {
 	s := &Store{path: filepath.Join(dir, FileName)}
 	h, err := openHandle(s.path, migrations, false)
@@ -71,9 +70,9 @@ func Open(dir string) (*Store, error) {
 // Path returns the name of the file.
 func (s *Store) Path() string { return s.path }
 
-// ReadOnly returns the reason that writes currently fail, or nil if they work. The error wraps
-// [ErrReadOnly], or describes what was wrong when the file was opened again after a failure.
-// Each [Store.Commit] tries to open the file again.
+// ReadOnly returns the reason why writes currently fail, or nil if they work. The error wraps
+// [ErrReadOnly], or is the error of opening the file again after a failure. Each [Store.Commit]
+// tries to open the file again.
 func (s *Store) ReadOnly() error {
 	if why := s.why.Load(); why != nil {
 		return *why
@@ -84,7 +83,7 @@ func (s *Store) ReadOnly() error {
 // A Size is the size of a store.
 type Size struct {
 	Bytes int64 // of the file
-	Free  int64 // the part of Bytes that is free pages
+	Free  int64 // the part of Bytes in free pages
 }
 
 // Size returns the size after the store was last opened or written. It does not wait for a
@@ -126,7 +125,7 @@ func (s *Store) measure() {
 	s.size.Store(&size)
 }
 
-// cannot sets the reason that writes fail. If the parameter is nil, writes work.
+// cannot sets the reason why writes fail. nil means that writes work.
 func (s *Store) cannot(why error) {
 	if why == nil {
 		s.why.Store(nil)
@@ -166,17 +165,16 @@ func (s *Store) ready() error {
 	return nil
 }
 
-// Contents are all objects in a store.
+// Contents has all objects of a store.
 type Contents struct {
 	Revision uint64
-	Complete bool           // from the last Commit; false if there was no Commit
+	Complete bool           // the argument of the last Commit; false before the first
 	Model    *routing.Model // sorted by ID; not validated
 }
 
-// Load reads all objects from disk. It checks all checksums and counts and decodes each
-// object. The function progress may be nil. Load calls it periodically, and at the end, with
-// the number of objects that have been read. The function must not use the Store. Errors wrap
-// the same errors as in [Open].
+// Load reads all objects from disk. It checks all checksums and counts, and decodes each object.
+// progress may be nil. Load calls it periodically, and at the end, with the number of objects that
+// have been read. progress must not use the Store. Errors wrap the same errors as in [Open].
 func (s *Store) Load(progress func(done, total int)) (Contents, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -230,8 +228,8 @@ func (s *Store) load(progress func(done, total int)) (Contents, error) {
 	return c, nil
 }
 
-// reserve allocates room in m for the objects of s. The counts in s may be wrong; they only
-// save time.
+// reserve allocates memory in m for the objects of s. It only saves time, so the counts in s may be
+// wrong.
 func reserve(m *routing.Model, s *summary) {
 	const most = 1 << 20
 	m.Networks = make([]routing.Network, 0, min(max(s.Networks.Count, 0), most))
@@ -276,9 +274,9 @@ func adder(m *routing.Model) func(k kind, key, text []byte) error {
 	}
 }
 
-// guard calls f, which reads memory that is mapped from a file. If the file has become shorter
-// or unreadable, an access to the memory faults. On damage, bbolt panics. In both cases guard
-// returns an error, with panicked set.
+// guard calls f, which reads memory that is mapped from a file. If the file has become shorter or
+// unreadable, an access to the memory faults. If the file is damaged, bbolt panics. In both cases
+// guard returns an error, and panicked is true.
 func guard(f func() error) (panicked bool, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

@@ -105,8 +105,8 @@ func TestCommit(t *testing.T) {
 	})
 }
 
-// drawChange draws a change of few objects, often the same ones, or of many ports, so that the
-// tree gets branches and shrinks again.
+// drawChange draws a change of few objects, often the same ones, or of many ports. So the tree gets
+// branches and shrinks again.
 func drawChange(t *rapid.T) (c routing.Change) {
 	first := rapid.IntRange(0, 1000).Draw(t, "first")
 	n := rapid.SampledFrom([]int{0, 1, 3, 400, 1200}).Draw(t, "n")
@@ -261,7 +261,7 @@ func TestConcurrent(t *testing.T) {
 	wg.Wait()
 }
 
-// A closed Store returns errors, and the next one gets the lock.
+// A closed Store returns errors, and another Store can get the lock.
 func TestClosed(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)

@@ -38,10 +38,9 @@ func (p *pager) bucket(b element, visit func(element) error) error {
 	return p.leaf(inline, nil, nil, visit)
 }
 
-// tree visits the elements in page id and in the pages below it. The page's first key must be
-// equal to the parameter first, which is the key in the parent page, because bbolt uses that
-// key to find the parent. All keys must be less than high. If first or high is nil, that limit
-// does not apply.
+// tree visits the elements in page id and in the pages below it. first is the page's key in the
+// parent page, or nil. The page must begin with it, because bbolt uses the key to find the parent.
+// All keys must be less than high, unless high is nil.
 func (p *pager) tree(id uint64, first, high []byte, depth int, visit func(element) error) error {
 	b, err := p.page(id, depth)
 	if err != nil {
@@ -117,6 +116,6 @@ func within(key, high []byte) bool {
 	return len(key) > 0 && (high == nil || bytes.Compare(key, high) < 0)
 }
 
-// begins reports whether key may be the first key of a page. The parameter first is the page's
-// key in the parent page.
+// begins reports whether key may be the first key of a page. first is the page's key in the parent
+// page.
 func begins(key, first []byte) bool { return first == nil || bytes.Equal(key, first) }

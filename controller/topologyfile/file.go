@@ -1,5 +1,5 @@
-// Package topologyfile is the source of the intent that people edit: a file that is loaded
-// again whenever it changes.
+// Package topologyfile is a source of the intent: a file that people edit. It loads the file again
+// whenever it changes.
 package topologyfile
 
 import (
@@ -26,8 +26,8 @@ type File struct {
 	content    []byte        // read by Load, until Follow starts
 }
 
-// New returns the topology file at path. Unless allowEmpty is set, a file without objects is
-// an error: loading it would remove everything that it declared before.
+// New returns the topology file at path. Unless allowEmpty is true, a file without objects is an
+// error, because loading it would remove everything that it declared before.
 func New(path string, allowEmpty bool, log *zap.Logger) *File {
 	return &File{path: path, allowEmpty: allowEmpty, log: log, reload: make(chan struct{}, 1)}
 }
@@ -110,7 +110,7 @@ func (f *File) parse(data []byte, compare func(*routing.Model) (routing.Change, 
 }
 
 func (f *File) contents(m *routing.Model, warnings []topology.Warning) ledger.Contents {
-	debug.FreeOSMemory() // parsing takes several times the memory of the result
+	debug.FreeOSMemory() // return memory: parsing takes several times as much as the result
 	c := ledger.Contents{Complete: true, Loaded: time.Now(), Model: m}
 	for _, w := range warnings {
 		c.Warnings = append(c.Warnings, w.String())

@@ -60,7 +60,7 @@ func TestLoadWaitsForWriter(t *testing.T) {
 	}
 }
 
-// Load fails for a file that does not exist or has no objects. Canceling its context ends it
+// Load fails for a file that does not exist or has no objects. Canceling its context ends it even
 // while another process writes.
 func TestLoadFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "topology.yaml")
