@@ -499,7 +499,8 @@ func TestRandomPlansOnServer(t *testing.T) {
 			return err == nil && st.CurCfg == after.NextCfg
 		})
 	}
-	apply(t, c, ovsdb.Desired{}) // removes the tag of vm-x
+	apply(t, c, ovsdb.Desired{})
+	s.vsctl("--no-wait", "clear", "port", "vm-x", "tag", "vlan_mode", "trunks") // the dead VLAN
 	if got := s.foreign(); got != want {
 		t.Errorf("foreign rows were changed: from\n%s\nto\n%s", want, got)
 	}

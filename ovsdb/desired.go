@@ -22,8 +22,9 @@ const (
 // Owner is the value of [KeyOwner] in every row that we own.
 const Owner = "ofdvr"
 
-// deadVLAN is the tag of ports that have no network yet. Neutron's L2 agent uses it
-// for the same purpose, and drops packets from such ports.
+// deadVLAN is the tag of ports that have no network. With the vlan_mode trunk and this VLAN as
+// the only one in trunks, a port drops all packets without a tag. As an access port it would
+// share a VLAN with other such ports. Neutron's L2 agent does the same.
 const deadVLAN = 4095
 
 // Column values that are the same for every router.
@@ -52,9 +53,13 @@ type Desired struct {
 	// Tag returns the desired tag of a machine's port on the integration bridge. The argument
 	// is the external_ids:iface-id of the port's interface. Tag returns false if we must not
 	// set the tag of the port. A port with a desired tag gets the tag and the mark [KeyTag].
-	// Both are removed when Tag returns false for the port. If Tag is nil, no port is tagged.
+	// When Tag returns false for the port, the mark is removed and the port gets the dead VLAN,
+	// because without a tag it would be a trunk. If Tag is nil, no port is tagged.
 	// Ports of ofdvr itself are never tagged in this way.
 	Tag func(ifaceID string) (Tag, bool)
+	// GivenTag returns the tag that the intent gives to the network of a machine's port, though
+	// we must not set it, or 0. A port that loses the mark keeps this tag. GivenTag may be nil.
+	GivenTag func(ifaceID string) uint16
 	// Link returns a description of another program's kernel link called name, or "" if no
 	// such link exists. Rows that need the name of such a link are not inserted, because
 	// ovs-vswitchd would use the link as its tap and finally destroy it. If Link is nil, links

@@ -15,6 +15,6 @@
 // or Controller row without the owner's mark is never changed or deleted, whatever its name.
 // An Interface row belongs to its Port, and a bridge's local port to its Bridge. There are two
 // exceptions. Our ports are added to and removed from the ports column of the integration
-// bridge. Machines' ports on it get and lose the tags of [Desired.Tag], with the mark
-// [KeyTag].
+// bridge. Machines' ports on it get the tags of [Desired.Tag] with the mark [KeyTag], and
+// later the dead VLAN.
 package ovsdb

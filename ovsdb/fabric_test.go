@@ -41,13 +41,21 @@ func tagged(s ovsdb.State, d ovsdb.Desired) ovsdb.State {
 				}
 			} else if marked && !d.Partial {
 				delete(p.ExternalIDs, ovsdb.KeyTag)
-				if p.Tag != nil && strconv.Itoa(*p.Tag) == mark {
-					p.Tag = nil
+				if p.Tag != nil && strconv.Itoa(*p.Tag) == mark && (b.Name != d.IntegrationBridge || !isGiven(p, d)) {
+					p.Tag, p.VLANMode, p.Trunks = tag(4095), "trunk", []int{4095}
 				}
 			}
 		}
 	}
 	return s
+}
+
+// isGiven reports whether p has the tag that its network has without us.
+func isGiven(p *ovsdb.PortRow, d ovsdb.Desired) bool {
+	return slices.ContainsFunc(p.Interfaces, func(i ovsdb.InterfaceRow) bool {
+		id := i.ExternalIDs[ovsdb.KeyIfaceID]
+		return id != "" && d.GivenTag != nil && int(d.GivenTag(id)) == *p.Tag
+	})
 }
 
 // tagFor returns the desired tag of p, or 0.
@@ -296,14 +304,26 @@ func TestPlanOfFabric(t *testing.T) {
 			name:   "machine removed",
 			byHand: plug(was(machinePort("tap1", "vm1"), 1, "1")),
 			change: func(d *ovsdb.Desired) { d.Tag = tags(nil) },
-			ops:    []string{"update Port tap1 (external_ids:ofdvr-tag, tag)"},
+			ops:    []string{"update Port tap1 (external_ids:ofdvr-tag, tag, trunks, vlan_mode)"},
+		},
+		{
+			name:   "network without a VNI, and with another tag",
+			byHand: plug(was(machinePort("tap1", "vm1"), 1, "1")),
+			change: func(d *ovsdb.Desired) { d.Tag, d.GivenTag = nil, func(string) uint16 { return 2 } },
+			ops:    []string{"update Port tap1 (external_ids:ofdvr-tag, tag, trunks, vlan_mode)"},
+		},
+		{
+			name:   "network without a VNI, and with the same tag",
+			byHand: plug(was(machinePort("tap1", "vm1"), 1, "1")),
+			change: func(d *ovsdb.Desired) { d.Tag, d.GivenTag = nil, func(string) uint16 { return 1 } },
+			ops:    []string{"update Port tap1 (external_ids:ofdvr-tag)"},
 		},
 		{
 			name: "machine moved to a bridge of another program",
 			byHand: func(s *ovsdb.State) {
 				s.Bridges = append(s.Bridges, bridgeRow("other", was(machinePort("tap1", "vm1"), 1, "1")))
 			},
-			ops: []string{"update Port tap1 (external_ids:ofdvr-tag, tag)"},
+			ops: []string{"update Port tap1 (external_ids:ofdvr-tag, tag, trunks, vlan_mode)"},
 		},
 		{
 			name:     "integration bridge missing",
@@ -317,7 +337,7 @@ func TestPlanOfFabric(t *testing.T) {
 			change: func(d *ovsdb.Desired) { d.Tag = nil },
 			ops:    []string{"update Port tap1 (external_ids:ofdvr-tag)"},
 			problems: []string{"tag-changed fabric /: port tap1 on bridge br-int: ofdvr had given it tag 1, and another program has set tag 7 since, which stays; " +
-				"if it should have no tag, run `ovs-vsctl clear Port tap1 tag`"},
+				"if the port belongs to no network, run `ovs-vsctl set Port tap1 tag=4095 vlan_mode=trunk trunks=4095`"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -349,6 +349,11 @@ func drawDesired(t *rapid.T) ovsdb.Desired {
 		drawFabric(t, &d, names)
 	}
 	d.Tag = drawTags(t)
+	given := map[string]uint16{}
+	for _, m := range someMachines {
+		given[m] = rapid.SampledFrom([]uint16{0, 1}).Draw(t, "given tag of "+m)
+	}
+	d.GivenTag = func(id string) uint16 { return given[id] }
 	d.Partial = rapid.IntRange(0, 3).Draw(t, "partial?") == 0
 	return d
 }

@@ -22,8 +22,8 @@ func (o *Op) access(port *PortRow, vlan uint16) {
 	}
 }
 
-// tags sets the desired tags of machines' ports on the integration bridge. It removes tags
-// that we set earlier and that are not desired any more.
+// tags sets the desired tags of machines' ports on the integration bridge. It disconnects other
+// ports whose tags we set earlier.
 func (p *planner) tags() {
 	if p.d.Tag != nil && p.br == nil { // if the configured name is wrong, tags must stay
 		return
@@ -41,7 +41,7 @@ func (p *planner) tags() {
 				o.put("external_ids", port.ExternalIDs, map[string]string{KeyTag: strconv.Itoa(int(t.VLAN))})
 				p.update(o)
 			} else if mark, marked := port.ExternalIDs[KeyTag]; marked && !p.d.Partial {
-				p.untag(b, port, mark)
+				p.release(b, port, mark)
 			}
 		}
 	}
@@ -62,20 +62,41 @@ func (p *planner) tagOf(port *PortRow) (Tag, bool) {
 	return Tag{}, false
 }
 
-// untag removes our tag and our mark from port.
-func (p *planner) untag(b *BridgeRow, port *PortRow, mark string) {
+// release removes our mark from port. Without the tag that we set it would be a trunk, which
+// gets the packets of all networks. So it gets the dead VLAN, unless the tag is also the one
+// that the intent gives the network.
+func (p *planner) release(b *BridgeRow, port *PortRow, mark string) {
 	o := Op{Row: port.row(), Parent: b.row(), Fabric: true}
 	switch {
 	case port.Tag == nil:
 	case strconv.Itoa(*port.Tag) == mark:
-		o.set("tag", []int{})
+		if b != p.br || !p.given(port) {
+			o.set("tag", deadVLAN)
+			o.set("vlan_mode", "trunk")
+			o.set("trunks", []int{deadVLAN})
+		}
 	default:
 		p.problem(Problem{Kind: TagChanged, Fabric: true, Object: fmt.Sprintf("port %s on bridge %s", port.Name, b.Name),
 			Detail: fmt.Sprintf("ofdvr had given it tag %s, and another program has set tag %d since, which stays", mark, *port.Tag),
-			Remedy: fmt.Sprintf("if it should have no tag, run `ovs-vsctl clear Port %s tag`", port.Name)})
+			Remedy: fmt.Sprintf("if the port belongs to no network, run `ovs-vsctl set Port %s tag=%d vlan_mode=trunk trunks=%[2]d`", port.Name, deadVLAN)})
 	}
 	o.drop("external_ids", port.ExternalIDs, KeyTag)
 	p.update(o)
+}
+
+// given reports whether port has the tag that the intent gives the network of its machine.
+func (p *planner) given(port *PortRow) bool {
+	if p.d.GivenTag == nil {
+		return false
+	}
+	for i := range port.Interfaces {
+		if id := port.Interfaces[i].ExternalIDs[KeyIfaceID]; id != "" {
+			if t := p.d.GivenTag(id); t != 0 && int(t) == *port.Tag {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // A VLANChoice is a network for which [Tags] chooses the tag on the integration bridge.

@@ -11,7 +11,7 @@ import (
 func (l *Lifecycle) desired(want Intent, tags map[string]uint16, withheld func(router, tap string) bool) ovsdb.Desired {
 	given := make(map[string]bool) // names given in the intent; other programs' links may have them
 	d := ovsdb.Desired{IntegrationBridge: l.cfg.IntegrationBridge, Controller: l.cfg.Target, Partial: !want.Complete}
-	d.Fabric, d.Tag = l.fabric(want.Index, tags), tagOf(want.Index, tags)
+	d.Fabric, d.Tag, d.GivenTag = l.fabric(want.Index, tags), tagOf(want.Index, tags), givenTagOf(want.Index)
 	d.Link = func(name string) string { return namespace.ForeignLink(name, given[name]) }
 	for r := range want.Index.Routers("") {
 		if !r.Bridge.Managed {

@@ -64,6 +64,15 @@ func tagOf(x *routing.Index, tags map[string]uint16) func(ifaceID string) (ovsdb
 	}
 }
 
+// givenTagOf returns a function for [ovsdb.Desired].GivenTag.
+func givenTagOf(x *routing.Index) func(ifaceID string) uint16 {
+	return func(id string) uint16 {
+		p, _ := x.Port(id)
+		n, _ := x.Network(p.Network)
+		return n.VLAN
+	}
+}
+
 // fabric returns the desired fabric bridge, or nil if no tunnel or uplink connects this host to
 // others.
 func (l *Lifecycle) fabric(x *routing.Index, tags map[string]uint16) *ovsdb.Fabric {

@@ -88,7 +88,7 @@ func TestFabricFollowsIntent(t *testing.T) {
 	second := first.With(routing.Change{Put: routing.Model{Ports: []routing.Port{{ID: "vm2", Network: "n2", MAC: [6]byte{2, 0, 0, 0, 1, 2}}}}, Delete: routing.IDs{Ports: []string{"vm1"}}})
 	s.Want(Intent{Layout: 1, Index: second, Complete: true})
 	s.report("vm2 is here", func(r Report) bool { return slices.Equal(r.Plugged, []string{"vm2"}) && r.Complete })
-	if got := s.tagsOf("tap1", "tap2"); got != "[] 2" {
+	if got := s.tagsOf("tap1", "tap2"); got != "4095 2" {
 		t.Errorf("tags of tap1 and tap2: %s", got)
 	}
 

@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// A machine whose port leaves the intent, or whose network loses its VNI, gets no packet of any
+// network, and none of another such machine. When the port comes back, packets pass again.
+func TestMachineOfNoNetwork(t *testing.T) {
+	t.Parallel()
+	port := func(n int, network string) string {
+		return fmt.Sprintf("  - {id: vm%d, network: %s, mac: %q, addresses: [10.0.%d.1%d]}\n", n, network, fmt.Sprintf("02:00:00:00:0%d:1%[1]d", n), map[string]int{"blue": 1, "green": 2}[network], n)
+	}
+	intent, _, _ := strings.Cut(strings.Replace(carried, "vni: 5001,", "vni: 5001, vlan: 2,", 1), "ports:\n")
+	intent += "ports:\n" + port(2, "green") + port(4, "blue")
+	full := intent + port(1, "blue") + port(3, "blue")
+	s := bare(t, full)
+	s.serve("--host", "h1")
+	machines := make(map[int]*lab.Machine)
+	for n, vlan := range map[int]uint16{1: 0, 2: 1, 3: 0, 4: 0} {
+		network := 1
+		if n == 2 {
+			network = 2
+		}
+		c := vm(fmt.Sprint("vm", n), fmt.Sprintf("10.0.%d.1%d", network, n))
+		c.MAC, c.VLAN, c.MTU = fmt.Sprintf("02:00:00:00:0%d:1%[1]d", n), vlan, 1400
+		if vlan == 0 {
+			c.ID = c.Name
+		}
+		machines[n] = s.plug(c)
+	}
+	s.settle()
+	tag := func(want string) {
+		t.Helper()
+		s.eventually("the tag of vm1 to change", func() error {
+			if got := s.vsctl("get", "port", "vm1", "tag"); got != want {
+				return fmt.Errorf("it is %s, want %s", got, want)
+			}
+			return nil
+		})
+	}
+	for name, without := range map[string]string{
+		"port removed":        intent,
+		"network without vni": strings.Replace(full, "blue, vni: 5001, vlan: 2,", "blue, vlan: 9,", 1),
+	} {
+		tag("2")
+		pingTTL(t, machines[2], "10.0.1.11", 63)
+		s.write(without)
+		tag("4095")
+		at := record(t, machines[1], came)
+		for _, n := range []int{2, 3, 4} { // of another network, of none, and of the former network
+			ask(t, machines[n], broadcast, machines[n].IP(), "10.0.0.99")
+		}
+		s.write(full)
+		tag("2")
+		ask(t, machines[4], broadcast, machines[4].IP(), "10.0.0.100") // passes after the others
+		foreign := arpFor(1, "10.0.0.99")
+		await(t, at, "a broadcast when the port is back", arpFor(1, "10.0.0.100"))
+		seen(t, at, "the machine of no network, "+name, 0, "broadcasts", foreign)
+		at.Close()
+	}
+}
+
+// A network that loses its VNI and keeps its tag as its vlan passes packets all the time.
+func TestTagOutlivesTheVNI(t *testing.T) {
+	t.Parallel()
+	with := strings.Replace(carried, "blue, vni: 5001,", "blue, vni: 5001, vlan: 9,", 1)
+	s := bare(t, with)
+	s.serve("--host", "h1")
+	c := vm("vm1", "10.0.1.10")
+	c.VLAN, c.ID, c.MTU = 0, "vm1", 1400
+	vm1 := s.plug(c)
+	s.settle()
+	pingTTL(t, vm1, "10.0.1.1", 64)
+	s.write(strings.Replace(with, "vni: 5001, ", "", 1))
+	s.eventually("the mark to go", func() error {
+		if got := s.vsctl("--columns=tag,vlan_mode,external_ids", "list", "port", "vm1"); strings.Contains(got, "ofdvr-tag") {
+			return fmt.Errorf("the port is %s", got)
+		}
+		return nil
+	})
+	if got := s.vsctl("get", "port", "vm1", "tag"); got != "9" {
+		t.Errorf("the tag is %s", got)
+	}
+	pingTTL(t, vm1, "10.0.1.1", 64)
+}
