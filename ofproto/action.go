@@ -16,8 +16,8 @@ type Action interface {
 	appendAction(b []byte) []byte
 }
 
-// A RawAction is an action that this package does not decode, or whose encoding this package
-// would not produce. It is kept unchanged, with its header and padding.
+// A RawAction is an action that this package cannot decode, or would encode in another way. It is
+// kept unchanged, with its header and padding.
 type RawAction struct{ Wire string }
 
 func (a RawAction) String() string { return "raw(" + hex.EncodeToString([]byte(a.Wire)) + ")" }
@@ -162,12 +162,12 @@ func (as Actions) String() string {
 // it, the result shares memory with s.
 func decodeActions(s string) (Actions, error) { return decodeNested(s, 0) }
 
-// decodeNested decodes actions. The parameter depth is the number of actions around them.
+// decodeNested decodes actions. depth is the number of actions around them.
 func decodeNested(s string, depth int) (Actions, error) {
 	if depth > maxNesting {
 		return Actions{}, errNesting
 	}
-	var changed []byte // the canonical form so far, once it differs from s
+	var changed []byte // the canonical form so far; nil while it equals s
 	for rest := s; rest != ""; {
 		first, r, err := splitAction(rest)
 		if err != nil {

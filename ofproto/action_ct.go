@@ -17,7 +17,7 @@ type CT struct {
 	Recirc   bool     // continue with a copy of the packet, with its ct fields set, in Table
 	Table    TableID
 	ALG      uint16  // the port of a protocol helper, such as 21 for FTP; 0 if no helper is used
-	Actions  Actions // [NAT], and with Commit actions that set the connection's mark and label
+	Actions  Actions // [NAT]; with Commit, also actions that set the connection's mark and label
 }
 
 // NAT translates addresses and ports within [CT] (NXAST_NAT). The zero NAT applies the
@@ -240,8 +240,8 @@ func decodeClone(r *reader, depth int) (Action, error) {
 	return nest(r, depth, func(as Actions) Action { return Clone{as} })
 }
 
-// nest decodes the rest of r as actions and passes them to the function make. If they are
-// malformed, the outer action is left raw.
+// nest decodes the rest of r as actions and returns make(actions). If they are malformed, the outer
+// action stays raw.
 func nest(r *reader, depth int, make func(Actions) Action) (Action, error) {
 	as, err := decodeNested(r.take(len(r.s)), depth+1)
 	if err == errNesting {

@@ -14,19 +14,19 @@ type Learn struct {
 	Table            TableID
 	Priority         uint16
 	Cookie           Cookie
-	Idle, Hard       uint16 // timeouts in seconds; 0 for never
+	Idle, Hard       uint16 // timeouts in seconds; 0 for no timeout
 	FinIdle, FinHard uint16 // timeouts after a TCP FIN or RST; 0 for no change
 	SendFlowRemoved  bool
-	DeleteLearned    bool     // when the flow with this action is deleted
+	DeleteLearned    bool     // delete learned flows when the flow with this action is deleted
 	Limit            uint32   // number of learned flows; 0 for no limit
-	Result           Subfield // one bit that is set if the limit allowed the flow; zero for none
+	Result           Subfield // one bit, which is set to 1 if the limit allows the flow; zero for no bit
 	Specs            LearnSpecs
 }
 
 // LearnKind is the purpose of a [LearnSpec].
 type LearnKind uint8
 
-// The kinds are to match on Dst, to set Dst, and to output to the port in Src.
+// The kinds match on Dst, set Dst, and output to the port in Src.
 const (
 	LearnMatch LearnKind = iota
 	LearnLoad
@@ -36,19 +36,19 @@ const (
 // A LearnSpec is one part of a learned flow. See [LearnField] and [LearnValue].
 type LearnSpec struct {
 	Kind  LearnKind
-	Dst   Subfield // in the learned flow; none for LearnOutput
-	Src   Subfield // in the packet, with as many bits as Dst; if zero, Value is used
+	Dst   Subfield // bits in the learned flow; not used by LearnOutput
+	Src   Subfield // bits in the packet, as many as in Dst; if zero, Value is used
 	Value [16]byte // in network byte order, right aligned
 }
 
-// LearnField returns a spec that uses the packet's value of src. The learned flow matches on
-// dst with that value, or sets dst to it.
+// LearnField returns a spec that uses the packet's value of src. The learned flow matches dst with
+// that value, or sets dst to it.
 func LearnField(kind LearnKind, dst, src Subfield) LearnSpec {
 	return LearnSpec{Kind: kind, Dst: dst, Src: src}
 }
 
-// LearnValue returns a spec with a constant value. The learned flow matches on dst with that
-// value, or sets dst to it.
+// LearnValue returns a spec with a constant value. The learned flow matches dst with that value, or
+// sets dst to it.
 func LearnValue(kind LearnKind, dst Subfield, value uint64) LearnSpec {
 	s := LearnSpec{Kind: kind, Dst: dst}
 	binary.BigEndian.PutUint64(s.Value[8:], value)
@@ -128,7 +128,7 @@ func (r *reader) spec() (s LearnSpec, ok bool) {
 		if val := r.take(size); !r.bad {
 			copy(s.Value[len(s.Value)-size:], val)
 			for i, b := range s.Value {
-				high := int(n) - 8*(15-i) // bits of this byte that are part of the value
+				high := int(n) - 8*(15-i) // number of bits of this byte that belong to the value
 				r.need(high >= 8 || high > 0 && b>>high == 0 || b == 0)
 			}
 		}

@@ -23,12 +23,11 @@ type Load struct {
 // then continues with the next action.
 type Resubmit struct {
 	Port  PortNo  // ingress port for the lookup; [PortInPort] for no change
-	Table TableID // or [AllTables] for the current table
+	Table TableID // [AllTables] for the current table
 	CT    bool    // look up the connection's original addresses and ports
 }
 
-// OutputReg sends the packet to the port whose number a field holds
-// (NXAST_OUTPUT_REG).
+// OutputReg sends the packet to the port with the number in a field (NXAST_OUTPUT_REG).
 type OutputReg struct {
 	Src    Subfield
 	MaxLen uint16 // as in [Output]; ovs-ofctl cannot express it and uses 65535

@@ -64,7 +64,7 @@ type BundleAdd struct {
 	Message Message // a [FlowMod], [GroupMod], [PortMod] or [PacketOut]
 }
 
-const bundleAddLen = HeaderLen + 16 // before the inner message
+const bundleAddLen = HeaderLen + 16 // bytes before the inner message
 
 // Append implements [Message].
 func (m BundleControl) Append(b []byte, xid uint32) []byte {

@@ -29,8 +29,8 @@ const (
 	ErrBundleMessage     ErrorCode = 0xffff<<16 | 2313 // ONFBFC_MSG_FAILED
 )
 
-// Name returns the specification's name of the code, such as
-// "OFPFMFC_TABLE_FULL", or its type and code in decimal if it has no name.
+// Name returns the specification's name of the code, such as "OFPFMFC_TABLE_FULL". For a code
+// without a name, it returns the type and code in decimal.
 func (c ErrorCode) Name() string {
 	if m, ok := errorMeanings[c]; ok {
 		return m.name
@@ -44,8 +44,8 @@ func (c ErrorCode) Known() bool {
 	return ok
 }
 
-// TypeName returns the specification's name of the code's type, such as
-// "OFPET_FLOW_MOD_FAILED", or the type in decimal if it has no name.
+// TypeName returns the specification's name of the code's type, such as "OFPET_FLOW_MOD_FAILED".
+// For a type without a name, it returns the number in decimal.
 func (c ErrorCode) TypeName() string {
 	typ := int(c >> 16)
 	switch {

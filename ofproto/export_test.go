@@ -14,8 +14,8 @@ func DecodeMatch(b []byte) (Match, error) {
 // AllErrorCodes returns the codes that have a name.
 func AllErrorCodes() []ErrorCode { return slices.Sorted(maps.Keys(errorMeanings)) }
 
-// EveryField returns matches for each field that Open vSwitch supports, with the field's
-// prerequisites. The matches are exact and, if the field allows it, masked.
+// EveryField returns matches on each field that Open vSwitch supports, with the field's
+// prerequisites. Each field has an exact match and, if possible, a masked match.
 func EveryField() (ms []Match) {
 	for id := FieldRaw + 1; id < numFields; id++ {
 		if id == FieldInPhyPort || id == FieldPBBISID || id == FieldIPv6ExtHdr || id == FieldRecircID || id == FieldIPTOS || id == FieldInPort16 {

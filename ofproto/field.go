@@ -20,11 +20,11 @@ type Field struct {
 // InPort matches the ingress port.
 func InPort(p PortNo) Field { return exact(FieldInPort, be32(uint32(p))) }
 
-// Metadata matches the bits of the metadata selected by mask.
+// Metadata matches the bits of the metadata that mask selects.
 func Metadata(value, mask uint64) Field { return masked(FieldMetadata, be64(value), be64(mask)) }
 
-// Reg matches the bits of 32-bit register n (0–15) selected by mask, or sets the
-// register if mask is all ones.
+// Reg matches the bits of 32-bit register n (0–15) that mask selects. If mask is all ones, it can
+// also set the register.
 func Reg(n int, value, mask uint32) Field {
 	return masked(FieldReg0+FieldID(n&15), be32(value), be32(mask))
 }
@@ -51,7 +51,7 @@ func TunDst(a netip.Addr) Field {
 // EtherType matches the EtherType.
 func EtherType(n uint16) Field { return exact(FieldEthType, be16(n)) }
 
-// EthDstBits matches the bits of the Ethernet destination selected by mask.
+// EthDstBits matches the bits of the Ethernet destination that mask selects.
 func EthDstBits(m, mask MAC) Field { return masked(FieldEthDst, m[:], mask[:]) }
 
 // EthDst matches or sets the Ethernet destination.
@@ -60,7 +60,7 @@ func EthDst(m MAC) Field { return exact(FieldEthDst, m[:]) }
 // EthSrc matches or sets the Ethernet source.
 func EthSrc(m MAC) Field { return exact(FieldEthSrc, m[:]) }
 
-// EthSrcBits matches the bits of the Ethernet source selected by mask.
+// EthSrcBits matches the bits of the Ethernet source that mask selects.
 func EthSrcBits(m, mask MAC) Field { return masked(FieldEthSrc, m[:], mask[:]) }
 
 // IPv4 matches IPv4 packets. It is the prerequisite of the IPv4 fields.
@@ -72,7 +72,8 @@ func IPv6() Field { return exact(FieldEthType, be16(etherIPv6)) }
 // ARP matches ARP packets. It is the prerequisite of the ARP fields.
 func ARP() Field { return exact(FieldEthType, be16(etherARP)) }
 
-// VLAN matches packets whose outermost VLAN tag has the given ID, or sets that ID in a tagged packet.
+// VLAN matches packets with the given ID in the outermost VLAN tag, or sets that ID in a tagged
+// packet.
 func VLAN(id uint16) Field { return exact(FieldVLANVID, be16(vlanPresent|id)) }
 
 // Untagged matches packets without a VLAN tag.
@@ -129,8 +130,8 @@ func NDTarget(a netip.Addr) Field { return prefix(FieldNDTarget, netip.PrefixFro
 // discovery message. 0 matches messages without such an option.
 func NDOptionsType(n uint8) Field { return exact(FieldNDOptionsType, []byte{n}) }
 
-// NDReserved matches the reserved bits of a neighbour solicitation, which hold the
-// flags of a neighbour advertisement.
+// NDReserved matches the reserved bits of a neighbour solicitation. In a neighbour advertisement
+// these bits are the flags.
 func NDReserved(bits uint32) Field { return exact(FieldNDReserved, be32(bits)) }
 
 // NDTargetMAC matches the target's MAC address in a neighbour advertisement.
@@ -140,8 +141,8 @@ func NDTargetMAC(m MAC) Field { return exact(FieldNDTLL, m[:]) }
 // matches solicitations without a sender's MAC address.
 func NDSourceMAC(m MAC) Field { return exact(FieldNDSLL, m[:]) }
 
-// NDSourceMACBits matches the bits selected by mask of the sender's MAC address in
-// a neighbour solicitation.
+// NDSourceMACBits matches the bits of the sender's MAC address in a neighbour solicitation that
+// mask selects.
 func NDSourceMACBits(m, mask MAC) Field { return masked(FieldNDSLL, m[:], mask[:]) }
 
 // IPTTL matches or sets the IPv4 TTL or the IPv6 hop limit.
@@ -162,8 +163,7 @@ func ARPTargetIP(a netip.Addr) Field { return prefix(FieldARPTPA, netip.PrefixFr
 // ARPSourceMAC matches or sets the sender's Ethernet address (arp_sha).
 func ARPSourceMAC(m MAC) Field { return exact(FieldARPSHA, m[:]) }
 
-// ARPSourceMACBits matches the bits of the sender's Ethernet address (arp_sha)
-// selected by mask.
+// ARPSourceMACBits matches the bits of the sender's Ethernet address (arp_sha) that mask selects.
 func ARPSourceMACBits(m, mask MAC) Field { return masked(FieldARPSHA, m[:], mask[:]) }
 
 // ARPTargetMAC matches or sets the target's Ethernet address (arp_tha).

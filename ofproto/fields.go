@@ -76,8 +76,8 @@ const (
 	FieldReg0
 )
 
-// There are sixteen 32-bit registers, and eight 64-bit and four 128-bit registers that overlay
-// them. The remaining fields follow.
+// The sixteen 32-bit registers. Eight 64-bit and four 128-bit registers overlay them. The other
+// fields follow.
 const (
 	FieldReg15  = FieldReg0 + 15
 	FieldXReg0  = FieldReg15 + 1
@@ -163,7 +163,7 @@ type fieldInfo struct {
 	sub    int    // bits that actions can access; 0 means bits
 	alt    uint32 // class<<16 | num<<9 of an equivalent second header; 0 if there is none
 	format format
-	needs  []need // prerequisites, one of which must hold; empty if there are none
+	needs  []need // prerequisites: at least one must hold; empty for no prerequisites
 	noMask bool   // cannot be matched with a mask
 	alias  bool   // replaced by other fields in a canonical match
 

@@ -5,8 +5,7 @@ import (
 	"encoding/binary"
 )
 
-// Messages of fixed layout that are rarely sent are structs. Their fields, with blank fields
-// for padding, are the bytes on the wire.
+// Rare messages of fixed layout are structs with the same layout. Blank fields stand for padding.
 
 // appendFixed appends the fields of v, which is a struct or a pointer to a struct.
 func appendFixed(b []byte, v any) []byte {

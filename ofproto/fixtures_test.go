@@ -80,7 +80,7 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
-// reordered are messages that Open vSwitch does not encode canonically. Either their port
+// reordered has the messages that Open vSwitch does not encode in our canonical form: their port
 // descriptions have features that we do not keep, or their properties are in another order.
 var reordered = map[string]bool{"port description": true, "port status": true, "packet-in 2": true}
 
@@ -159,7 +159,8 @@ func recordFixtures(t *testing.T) {
 	r := &recorder{t: t, nc: nc}
 	fmt.Fprintf(&r.out, "# Messages that an Open vSwitch has sent; go test -record writes this file.\n")
 	r.ask("hello", Hello13(), 0)
-	// On a connection to the bridge's own socket, Open vSwitch sends these only on request.
+	// On a connection to the bridge's own socket, Open vSwitch sends these messages only on
+	// request.
 	r.send(SetAsync{AsyncConfig{PacketIn: [2]uint32{7, 7}, PortStatus: [2]uint32{7, 7}, FlowRemoved: [2]uint32{15, 15}}})
 	r.ask("features", FeaturesRequest{}, 6)
 	r.ask("configuration", GetConfigRequest{}, 8)
@@ -219,8 +220,8 @@ func recordFixtures(t *testing.T) {
 	}
 }
 
-// FuzzDecode passes random input to the decoder of messages, and its results to the parsers.
-// The allocated memory must be at most a small multiple of the input's length.
+// FuzzDecode passes random input to the decoder of messages, and the results to the parsers. The
+// allocated memory must be at most a small multiple of the input's length.
 func FuzzDecode(f *testing.F) {
 	for _, wire := range fixtures(f) {
 		f.Add(wire)

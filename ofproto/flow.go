@@ -94,14 +94,14 @@ func (c FlowCommand) String() string {
 	return fmt.Sprintf("command %d", uint8(c))
 }
 
-// A FlowMod asks a switch to change flows (OFPT_FLOW_MOD). A command that is not strict
-// changes all flows whose match is at least as specific as the match of Flow.
+// A FlowMod asks a switch to change flows (OFPT_FLOW_MOD). A command that is not strict changes all
+// flows with a match that is equal to the match of Flow or more specific.
 type FlowMod struct {
 	Command FlowCommand
 	Flow    Flow
 
-	// CookieMask limits modifications and deletions to flows whose cookie equals the cookie of
-	// Flow in these bits.
+	// CookieMask limits modifications and deletions to flows with a cookie that equals the cookie
+	// of Flow in these bits.
 	CookieMask Cookie
 	// OutPort and OutGroup limit a deletion to flows that output to the port or refer to the
 	// group. 0 means no limit. Port 0 is invalid, and a limit to group 0 cannot be expressed.
@@ -147,8 +147,8 @@ func (m FlowMod) Append(b []byte, xid uint32) []byte {
 	return b
 }
 
-// orAny maps 0 to OFPP_ANY (the same number as OFPG_ANY) and OFPP_ANY to 0. It returns any
-// other n unchanged.
+// orAny exchanges 0 and OFPP_ANY, which is the same number as OFPG_ANY. It returns any other n
+// unchanged.
 func orAny(n uint32) uint32 {
 	switch n {
 	case 0:
@@ -159,8 +159,8 @@ func orAny(n uint32) uint32 {
 	return n
 }
 
-// decodeFlowMod returns a [Raw] for a flow-mod that a [FlowMod] cannot express, because it is
-// for a buffered packet, or is limited to port or group 0.
+// decodeFlowMod returns a [Raw] if a [FlowMod] cannot express the message: it is for a buffered
+// packet, or is limited to port or group 0.
 func decodeFlowMod(b []byte) (Message, error) {
 	const fixed = flowModLen - HeaderLen
 	if len(b) < fixed {

@@ -10,9 +10,9 @@ type FlowFilter struct {
 	Table      TableID // or [AllTables]
 	OutPort    PortNo  // only flows that output to this port; [PortAny] for all
 	OutGroup   GroupID // only flows that refer to this group; [GroupAny] for all
-	Cookie     Cookie  // only flows whose cookie equals Cookie in the bits of CookieMask
+	Cookie     Cookie  // only flows with a cookie that equals Cookie in the bits of CookieMask
 	CookieMask Cookie
-	Match      Match // only flows whose match is at least as specific as this one
+	Match      Match // only flows with this match or a more specific one
 }
 
 // AllFlows selects every flow.

@@ -37,8 +37,8 @@ func modCommand(c uint16) string {
 // GroupType is an ofp_group_type.
 type GroupType uint8
 
-// The types carry out, in this order, all buckets, one selected bucket, the only bucket, and
-// the first live bucket.
+// A group of each type carries out, in this order: all buckets, one selected bucket, its only
+// bucket, the first live bucket.
 const (
 	GroupTypeAll GroupType = iota
 	GroupTypeSelect

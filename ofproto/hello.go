@@ -16,9 +16,9 @@ type Hello struct {
 // Hello13 returns the Hello that offers OpenFlow 1.3 and nothing else.
 func Hello13() Hello { return Hello{Version: version13, Bitmap: 1 << version13} }
 
-// Speaks13 reports whether the result of the negotiation is OpenFlow 1.3, if one peer sent m
-// and the other offers only OpenFlow 1.3. If both sent a bitmap, the bitmaps decide, otherwise
-// the smaller version (§6.3.1).
+// Speaks13 reports whether a peer that sent m and a peer that offers only OpenFlow 1.3 negotiate
+// OpenFlow 1.3. If both send a bitmap, the bitmaps decide. Otherwise the smaller version is used
+// (§6.3.1).
 func (m Hello) Speaks13() bool {
 	if m.Bitmap != 0 {
 		return m.Bitmap&(1<<version13) != 0

@@ -35,8 +35,8 @@ type WriteMetadata struct{ Value, Mask uint64 }
 // Goto continues in a later table.
 type Goto struct{ Table TableID }
 
-// RawInstruction is an instruction that this package does not decode, or whose encoding this
-// package would not produce. It is kept unchanged, with its header and padding.
+// RawInstruction is an instruction that this package cannot decode, or would encode in another way.
+// It is kept unchanged, with its header and padding.
 type RawInstruction struct{ Wire string }
 
 // Instruction types (ofp_instruction_type).

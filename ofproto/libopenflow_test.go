@@ -23,12 +23,12 @@ import (
 	. "github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A difference is the reason that libOpenflow's encoding differs from our encoding.
+// A difference is the reason why libOpenflow's encoding differs from ours.
 type difference struct {
 	why string
 
-	// ovs is the part of ovs-ofctl ofp-print's output that appears only for libOpenflow's
-	// bytes and proves them wrong. If it is "", the output is the same for both.
+	// ovs is the part of ovs-ofctl ofp-print's output that proves libOpenflow's bytes wrong. It
+	// appears only for these bytes. If ovs is "", the output is the same for both.
 	ovs string
 }
 

@@ -63,7 +63,7 @@ func expand(fs []Field) []Field {
 
 // compareFields orders fields by the table of fields. Raw fields come last.
 func compareFields(a, b Field) int {
-	return cmp.Or(cmp.Compare(a.id-1, b.id-1), strings.Compare(a.raw, b.raw)) // FieldRaw-1 wraps to the largest
+	return cmp.Or(cmp.Compare(a.id-1, b.id-1), strings.Compare(a.raw, b.raw)) // FieldRaw-1 wraps to the largest ID
 }
 
 // Fields returns the fields of m in canonical order.
@@ -79,12 +79,12 @@ func (m Match) Fields() iter.Seq[Field] {
 	}
 }
 
-// ErrPrerequisite is wrapped by errors from [Match.Validate].
+// Errors of [Match.Validate] wrap ErrPrerequisite.
 var ErrPrerequisite = errors.New("match prerequisite not met")
 
-// Validate reports the first field that is given twice or whose prerequisite
-// is missing, such as nw_dst without dl_type=0x800. Open vSwitch would refuse
-// it with OFPBMC_DUP_FIELD or OFPBMC_BAD_PREREQ.
+// Validate returns an error for the first field that is given twice or lacks its prerequisite, such
+// as nw_dst without dl_type=0x800. Open vSwitch would refuse it with OFPBMC_DUP_FIELD or
+// OFPBMC_BAD_PREREQ.
 func (m Match) Validate() error {
 	var have [numFields]Field
 	for f := range m.Fields() {

@@ -55,7 +55,7 @@ type Header struct {
 	XID           uint32
 }
 
-// ErrShort is wrapped by errors about truncated input.
+// Errors about truncated input wrap ErrShort.
 var ErrShort = errors.New("too short")
 
 func shortError(what string, have, want int) error {

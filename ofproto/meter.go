@@ -33,8 +33,8 @@ func (c MeterCommand) String() string { return modCommand(uint16(c)) }
 // MeterFlags are ofp_meter_flags.
 type MeterFlags uint16
 
-// The flags mean, in this order, rates in kbit/s, rates in packets/s, given bursts, and
-// counters.
+// The flags mean, in this order: the rates are in kbit/s, the rates are in packets/s, the bands
+// have bursts, the meter has counters.
 const (
 	MeterKbps MeterFlags = 1 << iota
 	MeterPktps
@@ -72,8 +72,8 @@ type MeterEntry struct {
 	Bands []Band
 }
 
-// Equal reports whether m and n have the same effect in a switch. A band without a burst
-// equals a band whose burst is its rate, because Open vSwitch reports it in that form.
+// Equal reports whether m and n have the same effect in a switch. A band without a burst equals a
+// band with a burst of its rate, because Open vSwitch reports it in that form.
 func (m MeterEntry) Equal(n MeterEntry) bool {
 	return m.ID == n.ID && m.Flags == n.Flags && (same(m.Bands, n.Bands) ||
 		slices.EqualFunc(m.Bands, n.Bands, func(a, b Band) bool { return a.withBurst() == b.withBurst() }))

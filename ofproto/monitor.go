@@ -9,9 +9,8 @@ import (
 // OpenFlow 1.3 (ONF extension 187; OVS openflow-1.3.h).
 const onfFlowMonitor = 1870
 
-// These are the experimenter types of two messages of Open vSwitch. With the first it pauses
-// its flow monitors, because the connection is too slow for them. With the second it resumes
-// them.
+// Experimenter types of two messages of Open vSwitch: it pauses the flow monitors, because the
+// connection is too slow for them; it resumes them.
 const (
 	onfMonitorPaused  = 1871
 	onfMonitorResumed = 1872
@@ -26,9 +25,9 @@ func (m Experimenter) MonitorGap() bool {
 // MonitorFlags select the updates that a flow monitor sends.
 type MonitorFlags uint16
 
-// The flags select existing flows, added, deleted and modified flows, and instructions.
-// MonitorOwn selects full reports of changes by the monitor's own connection, instead of
-// [FlowAbbreviated].
+// The first four flags select existing, added, deleted and modified flows. The next one selects
+// their instructions. MonitorOwn selects full reports of changes by the monitor's own connection,
+// instead of [FlowAbbreviated].
 const (
 	MonitorInitial MonitorFlags = 1 << iota
 	MonitorAdd
@@ -44,7 +43,7 @@ type FlowMonitor struct {
 	Flags   MonitorFlags
 	OutPort PortNo  // only flows that output to this port; [PortAny] for all
 	Table   TableID // or [AllTables]
-	Match   Match   // only flows whose match is at least as specific
+	Match   Match   // only flows with this match or a more specific one
 }
 
 // A FlowMonitorRequest creates flow monitors. The reply has the existing flows, if requested.
@@ -57,8 +56,7 @@ type FlowMonitorReply []FlowUpdate
 // FlowEvent is the kind of a [FlowUpdate].
 type FlowEvent uint16
 
-// The events. FlowAbbreviated has only the transaction ID of the change, which
-// this connection requested.
+// The events. FlowAbbreviated is a change by this connection, and has only its transaction ID.
 const (
 	FlowAdded FlowEvent = iota
 	FlowDeleted

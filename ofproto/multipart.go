@@ -160,8 +160,8 @@ func decodeOne[T MultipartBody](b []byte) (MultipartBody, error) {
 	return v, nil
 }
 
-// decodeEntries decodes a body that is a list of T. The function entry decodes the first T of
-// its argument and returns its length.
+// decodeEntries decodes a body that is a list of T. entry decodes the first T of its argument and
+// returns its length.
 func decodeEntries[T any](b []byte, entry func([]byte) (T, int, error), body func([]T) MultipartBody) (MultipartBody, error) {
 	var list []T
 	for len(b) > 0 {
@@ -170,7 +170,7 @@ func decodeEntries[T any](b []byte, entry func([]byte) (T, int, error), body fun
 			return nil, fmt.Errorf("entry %d: %w", len(list), err)
 		}
 		if list == nil {
-			list = make([]T, 0, len(b)/n) // entries mostly have the same length
+			list = make([]T, 0, len(b)/n) // most entries have the same length
 		}
 		list = append(list, v)
 		b = b[n:]

@@ -64,7 +64,7 @@ func ofpPrint(t *testing.T, wire []byte) string {
 	return ovsOfctl(t, "ofp-print", hex.EncodeToString(wire))
 }
 
-// parsed returns flows as ovs-ofctl parses them.
+// parsed returns the text of flows after ovs-ofctl has parsed them.
 func parsed(t *testing.T, flows string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "flows")
@@ -82,9 +82,9 @@ func parsed(t *testing.T, flows string) string {
 	return lines
 }
 
-// The oracle is Open vSwitch. It must read the same flow from the flow's text and from its
-// bytes. (A round trip through our own decoder would not detect a field that we encode and
-// decode wrongly.)
+// Open vSwitch is the oracle: it must read the same flow from our text of a flow and from our bytes
+// of it. (A round trip through our own decoder would not detect a field that we encode and decode
+// wrongly.)
 func TestTextAndWireAgree(t *testing.T) {
 	for _, f := range vocabulary {
 		text := strings.TrimSpace(parsed(t, f.String()+"\n"))

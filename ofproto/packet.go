@@ -31,8 +31,8 @@ type PacketIn struct {
 	Data     string
 
 	Nicira       bool   // the message is an NXT_PACKET_IN2
-	UserData     string // from the controller action, in NXT_PACKET_IN2 only
-	Continuation string // to be sent back to resume the packet, in NXT_PACKET_IN2 only
+	UserData     string // data from the controller action, in NXT_PACKET_IN2 only
+	Continuation string // data to send back to resume the packet, in NXT_PACKET_IN2 only
 }
 
 // NXT_PACKET_IN2 and its properties (OVS nicira-ext.h, nx_packet_in2_prop_type).
@@ -212,7 +212,7 @@ func decodePacketOut(b []byte) (Message, error) {
 	return PacketOut{be.Uint32(b), PortNo(be.Uint32(b[4:])), as, string(b[16+n:])}, nil
 }
 
-// FlowRemovedReason is the reason that a flow was removed (ofp_flow_removed_reason).
+// FlowRemovedReason is the reason why a flow was removed (ofp_flow_removed_reason).
 type FlowRemovedReason uint8
 
 // The reasons (OpenFlow 1.3.5 §7.4.2).

@@ -9,7 +9,7 @@ import (
 
 // A SyntaxError describes an error in a text and its position.
 type SyntaxError struct {
-	Offset int    // of the first wrong byte
+	Offset int    // offset of the first wrong byte
 	Near   string // the text at Offset; "" at the end
 	Msg    string // the expected text
 }
@@ -203,8 +203,7 @@ func (a span) each(f func(item) error) error {
 	}
 }
 
-// unknown returns the error for an item that is not valid in the kind of text of, such as "a
-// match".
+// unknown returns the error for an item that is not valid in this kind of text, such as "a match".
 func (it item) unknown(of string) error { return it.key.errorf("not known in %s", of) }
 
 // subfield parses a field and a range of its bits, such as NXM_NX_REG0[0..7].

@@ -35,7 +35,7 @@ func (l *listParser) add(it item) error {
 	return nil
 }
 
-// actions parses a list of actions. The parameter depth is the number of lists around it.
+// actions parses a list of actions. depth is the number of lists around it.
 func (a span) actions(depth int) (Actions, error) {
 	if depth > maxNesting {
 		return Actions{}, a.errorf("%v", errNesting)
@@ -117,7 +117,7 @@ func (it item) instruction() (Instruction, error) {
 	return nil, nil
 }
 
-// action parses an action. The parameter depth is the number of actions around it.
+// action parses an action. depth is the number of actions around it.
 func (it item) action(depth int) (Action, error) {
 	switch name := strings.ToLower(it.key.s); name {
 	case "output":

@@ -153,7 +153,7 @@ func (a span) flags(id FieldID, names []string) (Field, error) {
 		if n < 0 {
 			n = len(rest.s)
 		}
-		if sign == '-' && rest.s[:n] == "[Unknown]" { // printed by Open vSwitch in learn for unnamed bits
+		if sign == '-' && rest.s[:n] == "[Unknown]" { // Open vSwitch prints this in learn for unnamed bits
 			rest = rest.from(n)
 			continue
 		}

@@ -49,7 +49,8 @@ func ParseFlowStats(s string) (FlowStats, error) {
 	return fs, nil
 }
 
-// item parses an item that is not part of the match. For other items, known is false.
+// item parses an item that is not part of the match. If the item is part of the match, known is
+// false.
 func (fs *FlowStats) item(it item) (known bool, err error) {
 	for i, name := range flagNames {
 		if it.key.s == name {

@@ -21,7 +21,7 @@ func (a span) learn() (Action, error) {
 	return l, err
 }
 
-// item parses an item that is not a spec. For other items, known is false.
+// item parses an item that is not a spec. If the item is a spec, known is false.
 func (l *Learn) item(in item) (known bool, err error) {
 	switch in.key.s {
 	case "table":
@@ -87,8 +87,8 @@ func (it item) spec() (s LearnSpec, err error) {
 	return s, err
 }
 
-// source parses the source of the bits, which is a field or a number. If whole is true, it may
-// also be a value in the syntax of the field Dst.
+// source parses the source of the bits: a field or a number. If whole is true, it may also be a
+// value in the syntax of the field Dst.
 func (s *LearnSpec) source(a span, whole bool) (err error) {
 	fi := &fields[s.Dst.Field]
 	if src, err := a.subfield(); err == nil {

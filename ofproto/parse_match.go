@@ -24,7 +24,7 @@ func ParseMatch(s string) (Match, error) {
 // A matchParser collects the fields of a match.
 type matchParser struct {
 	fields []Field
-	late   []item // items whose field depends on the protocol; the protocol may follow them
+	late   []item // items with a field that depends on the protocol, which may follow them
 }
 
 // item parses an item of a match. If the item is not part of a match, ok is false.
@@ -137,7 +137,7 @@ func (p *matchParser) match() (Match, error) {
 	}
 	fs := expand(p.fields)
 	slices.SortStableFunc(fs, compareFields)
-	m := MatchOf(slices.Compact(fs)...) // a keyword and its dl_type are the same field
+	m := MatchOf(slices.Compact(fs)...) // a keyword and the same dl_type give the same field twice
 	for i := range len(fs) - 1 {
 		if fs[i].id == fs[i+1].id && fs[i] != fs[i+1] && fs[i].id != FieldRaw {
 			return Match{}, &SyntaxError{0, m.String(), fields[fs[i].id].name + " is given twice"}

@@ -41,8 +41,7 @@ func (a span) port16() (PortNo, error) {
 	return p, err
 }
 
-// atMost64 returns an error if s has more than the 64 bits that an action can
-// access.
+// atMost64 returns an error if s has more than 64 bits, the maximum for an action.
 func (a span) atMost64(s Subfield) error {
 	if s.bits() > 64 || s.Offset >= 1<<10 {
 		return a.errorf("want at most 64 bits")

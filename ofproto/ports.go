@@ -14,9 +14,8 @@ type Port struct {
 	Config PortConfig
 	State  uint32 // ofp_port_state
 
-	// Current, Advertised, Supported and Peer are ofp_port_features. Current are the features
-	// in use. The port advertises Advertised, and the other end of its link advertises Peer.
-	// Supported are the features that the port supports.
+	// These are sets of ofp_port_features: the features in use, those that the port advertises,
+	// those that it supports, and those that the other end of its link advertises.
 	Current, Advertised, Supported, Peer uint32
 	CurrentSpeed, MaxSpeed               uint32 // kbit/s
 }

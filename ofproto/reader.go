@@ -4,7 +4,7 @@ import "strings"
 
 // A reader decodes bytes from the wire. It becomes bad if a caller reads beyond the end, or if
 // bytes are nonzero where zeros are required. Values read from a bad reader are undefined, so
-// callers check for that once, at the end.
+// callers must check it once, at the end.
 type reader struct {
 	s   string
 	bad bool
@@ -48,7 +48,7 @@ func (r *reader) zeros(n int) {
 // need makes the reader bad unless ok is true.
 func (r *reader) need(ok bool) { r.bad = r.bad || !ok }
 
-// end reports whether everything was read without error and only zeros are left.
+// end reports whether no error occurred and only zeros are left.
 func (r *reader) end() bool {
 	r.zeros(len(r.s))
 	return !r.bad

@@ -64,8 +64,8 @@ func (s Set) Without(drop func(Flow) bool) Set {
 	return Set{s.flows.Keep(func(f Flow) bool { return !drop(f) })}
 }
 
-// Exchange returns s without the flows that have the same keys as the flows in the list out,
-// and with the flows in the list in. Its cost depends only on the flows that change.
+// Exchange returns s without the flows with the keys of out, and with the flows in. Its cost
+// depends only on the number of these flows.
 func (s Set) Exchange(out, in []Flow) Set { return Set{sorted.Exchange(s.flows, out, in)} }
 
 // WithoutKeys returns s without the flows with keys ks.
@@ -94,8 +94,7 @@ type Delta struct {
 	Add    []Flow // flows to add, or to replace because their cookie, timeouts or flags differ
 }
 
-// Diff returns the smallest Delta that turns the set have into the set want. Diff(s, s) is
-// empty for every s.
+// Diff returns the smallest Delta that turns have into want. Diff(s, s) is empty for every s.
 func Diff(have, want Set) Delta {
 	var d Delta
 	for h, w := range sorted.Diff(have.flows, want.flows) {
@@ -122,9 +121,9 @@ func (f Flow) withDo(do Instructions) Flow {
 // Len returns the number of changes.
 func (d Delta) Len() int { return len(d.Delete) + len(d.Modify) + len(d.Add) }
 
-// Mods returns the messages that carry out d, with additions first and deletions last. Suppose
-// that a packet has a matching flow before and after d. Then it also has a matching flow while
-// a switch processes the messages one by one.
+// Mods returns the messages that carry out d. Additions come first and deletions last: if a packet
+// has a matching flow before and after d, it also has one while a switch processes the messages one
+// by one.
 func (d Delta) Mods() []FlowMod {
 	mods := make([]FlowMod, 0, d.Len())
 	for _, f := range d.Add {
@@ -139,9 +138,9 @@ func (d Delta) Mods() []FlowMod {
 	return mods
 }
 
-// Apply returns the flows of a switch that had the flows s and has carried out mods in order
-// without a refusal. It supports the messages that [Delta.Mods] returns, which are additions,
-// and strict changes that are not limited to a cookie, a port or a group.
+// Apply returns the flows of a switch that had the flows s and has carried out all mods in order.
+// It supports only the messages that [Delta.Mods] returns: additions, and strict changes that are
+// not limited to a cookie, a port or a group.
 func (s Set) Apply(mods []FlowMod) Set {
 	put, drop := make(map[FlowKey]Flow), make(map[FlowKey]bool)
 	for i := range mods {

@@ -301,8 +301,8 @@ func decodeMeterConfig(b []byte) (MeterEntry, int, error) {
 	return MeterEntry{MeterID(be.Uint32(b[4:])), MeterFlags(be.Uint16(b[2:])), bands}, n, err
 }
 
-// entryLength returns the length in the first two bytes of b. The length must not be less than
-// the parameter least or greater than len(b).
+// entryLength returns the length in the first two bytes of b. It must not be less than least or
+// greater than len(b).
 func entryLength(what string, b []byte, least int) (int, error) {
 	if len(b) < least {
 		return 0, shortError(what, len(b), least)

@@ -8,7 +8,7 @@ import (
 // A Subfield is a range of bits of a field: the source or destination of an action.
 type Subfield struct {
 	Field  FieldID
-	Offset uint16 // of the lowest bit
+	Offset uint16 // offset of the lowest bit
 	Bits   uint16 // number of bits; 0 means the whole field
 }
 

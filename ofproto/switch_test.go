@@ -26,7 +26,7 @@ func dial(t *testing.T) (*lab.Host, *ofconn.Conn) {
 	ended := make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		c.Run(ctx, func(Message) {}) // the calls return its errors
+		c.Run(ctx, func(Message) {}) // its errors are returned by the calls
 		close(ended)
 	}()
 	t.Cleanup(func() {
@@ -57,8 +57,8 @@ func accepted(t *testing.T, c *ofconn.Conn, flows []Flow) map[Cookie]Flow {
 	return have
 }
 
-// A real switch reports every flow as it was sent, with every field, every action and every
-// instruction.
+// A real switch reports every flow as it was sent. The flows have every field, every action and
+// every instruction.
 func TestSwitchReportsFlowsAsSent(t *testing.T) {
 	h, c := dial(t)
 	flows := everyFlow()

@@ -44,7 +44,7 @@ func TestText(t *testing.T) {
 		got := Text(tt.m.Append(nil, 9))
 		if b, ok := tt.m.(BundleAdd); ok {
 			tt.want = "ONFT_BUNDLE_ADD_MESSAGE (xid=0x9): bundle_id=0x6 " + b.Message.(FlowMod).String()
-			tt.want = strings.Split(tt.want, " actions=")[0] // a deletion carries none
+			tt.want = strings.Split(tt.want, " actions=")[0] // a deletion has no actions
 		}
 		if got != tt.want && !strings.HasSuffix(got, tt.want) && !strings.HasPrefix(got, tt.want) {
 			t.Errorf("%#v:\ngot  %q\nwant %q", tt.m, got, tt.want)

@@ -35,12 +35,11 @@ type Step struct {
 	Flow Flow
 	In   Packet   // the packet as it arrives at the flow
 	Out  []Egress // the ports to which the flow sends the packet or copies of it, in order
-	// Group is the select group that Out belongs to. Then the packet leaves by one of the
-	// ports in Out. If Group is 0, the packet leaves by all of them.
+	// If Group is not 0, it is a select group, and the packet leaves by one of the ports in Out. If
+	// Group is 0, the packet leaves by all of them.
 	Group GroupID
-	// Expired reports that a [DecTTL] found a TTL of 0 or 1. In that case the rest of the flow
-	// is skipped, and the switch sends the packet to the controller, if the controller accepts
-	// such packets.
+	// Expired means that a [DecTTL] found a TTL of 0 or 1. Then the switch skips the rest of the
+	// flow. It sends the packet to the controller if the controller accepts such packets.
 	Expired bool
 }
 
@@ -52,7 +51,7 @@ type Egress struct {
 }
 
 // Trace returns the flows that a packet hits, in order. If no step has an [Egress], the switch
-// drops the packet. That can also happen because the last flow continues in a table without a
+// drops the packet. This includes the case that the last flow continues in a table without a
 // matching flow. Trace does not predict drops by a [Meter].
 //
 // The error names an action or instruction that Trace does not support. The steps before it

@@ -59,8 +59,8 @@ func (e *EncodingError) Error() string {
 // a buffered packet, and a deletion limited to port or group 0.
 var ErrUnsupported = errors.New("not supported")
 
-// FlowMods calls [FlowMod] for each of fs. The error names the index of the first
-// message that cannot be converted.
+// FlowMods calls [FlowMod] for each of fs. The error has the index of the first message that cannot
+// be converted.
 func FlowMods(fs ...*openflow13.FlowMod) ([]ofproto.FlowMod, error) {
 	mods := make([]ofproto.FlowMod, 0, len(fs))
 	for i, f := range fs {

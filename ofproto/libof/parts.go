@@ -126,7 +126,7 @@ func appendAction(b []byte, a openflow13.Action) ([]byte, error) {
 	case *openflow13.ActionSetField:
 		return appendField(append(b, 0, openflow13.ActionType_SetField, 0, 0), &a.Field)
 	case *openflow13.NXActionRegLoad2:
-		if a.DstField != nil && !a.DstField.HasMask { // a switch converts it to this
+		if a.DstField != nil && !a.DstField.HasMask { // a switch converts it to this form
 			return appendField(append(b, 0, openflow13.ActionType_SetField, 0, 0), a.DstField)
 		}
 		b = append(b, 0xff, 0xff, 0, 0)
