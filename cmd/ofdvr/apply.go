@@ -164,11 +164,11 @@ func reported(cmd *cobra.Command, err error) error {
 }
 
 // printErrors prints err, or the errors that it joins. An error in a file begins with its place, so
-// that editors find it, and any other one with the name of this program.
+// that editors can jump to it. Any other error begins with the name of this program.
 func printErrors(w io.Writer, err error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		all := joined.Unwrap()
-		if errors.Join(all...).Error() == err.Error() { // it adds no text
+		if errors.Join(all...).Error() == err.Error() { // the join adds no text to its errors
 			for _, err := range all {
 				printErrors(w, err)
 			}

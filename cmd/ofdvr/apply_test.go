@@ -153,11 +153,11 @@ func TestPrintOutcomes(t *testing.T) {
 	}
 }
 
-// The manual has a page for each command, and its bytes do not depend on the time.
+// The manual has a page for each command. The pages do not depend on the time.
 func TestManual(t *testing.T) {
 	inDir(t, nil)
 	for _, dir := range []string{"one", "two"} {
-		t.Setenv(envAPI, "unix:/"+dir) // the manual does not have this value
+		t.Setenv(envAPI, "unix:/"+dir) // this value must not appear in the manual
 		var out strings.Builder
 		if status := run(t.Context(), []string{"man", dir}, &out, &out); status != 0 {
 			t.Fatal(out.String())

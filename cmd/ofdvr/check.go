@@ -94,7 +94,7 @@ func summary(m *routing.Model) string {
 	return counts(len(m.Hosts), len(m.Networks), len(m.Routers), len(m.Ports))
 }
 
-// counts returns the numbers of objects of each kind in words; hosts only if there are any.
+// counts returns a text with the number of objects of each kind. It omits hosts if there are none.
 func counts(hosts, networks, routers, ports int) string {
 	text := fmt.Sprintf("%s, %s, %s", count(networks, "network"), count(routers, "router"), count(ports, "port"))
 	if hosts > 0 {

@@ -75,7 +75,7 @@ terminal it lists what it removes and asks first; --yes removes without asking,
 // confirmed asks a question and reports whether the answer is yes.
 func confirmed(in io.Reader, out io.Writer, question string) bool {
 	fmt.Fprintf(out, "%s [y/N] ", question)
-	answer, _ := bufio.NewReader(in).ReadString('\n') // after an error the answer is not yes
+	answer, _ := bufio.NewReader(in).ReadString('\n') // ignore the error: then the answer is not yes
 	return slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(answer)))
 }
 
@@ -87,8 +87,8 @@ type cleaner struct {
 	progress         *progress
 }
 
-// say prints a step of the cleanup. The parameter did is a verb in the past tense. With dry,
-// the step would only be done, and say uses the infinitive in the parameter do.
+// say prints a step of the cleanup. did is a verb in the past tense, such as "deleted". With dry,
+// it prints "would" and do, the infinitive.
 func (c *cleaner) say(did, do, format string, args ...any) {
 	verb := did
 	if c.dry {
@@ -178,9 +178,9 @@ func (c *cleaner) database(ctx context.Context) (state ovsdb.State, err error) {
 	return state, nil
 }
 
-// namespaces deletes the namespaces of an instance. The marks of earlier versions have no
-// instance. A namespace with such a mark is deleted if the database had its router, or if no
-// database was given.
+// namespaces deletes the namespaces of an instance. The marks of earlier versions have no instance.
+// A namespace with such a mark is deleted only if its router was in the database, or if no database
+// was given.
 func (c *cleaner) namespaces(instance string, routers []string) error {
 	namespaces, err := namespace.List()
 	if err != nil {
@@ -219,8 +219,8 @@ func (c *cleaner) namespaces(instance string, routers []string) error {
 	return c.restore(instance, ours)
 }
 
-// restore restores the original settings of namespaces that still exist. The parameter gone
-// has the deleted namespaces.
+// restore restores the original settings of namespaces that still exist. gone has the deleted
+// namespaces.
 func (c *cleaner) restore(instance string, gone map[string]bool) error {
 	backups := namespace.NewBackups(namespacesDir(c.runDir))
 	names, err := backups.Names()

@@ -114,8 +114,8 @@ func (k kindWord) fetch(ctx context.Context, c *api.Client, ids []string, filter
 // completionTimeout is the time limit of a completion.
 const completionTimeout = time.Second
 
-// complete completes a kind, from kindWords and the parameter more, and then IDs and names of
-// that kind. If kind is not "", it completes only IDs and names of that kind.
+// complete completes first a kind, from kindWords and more, and then IDs and names of that kind. If
+// kind is not "", it completes only IDs and names of that kind.
 func (c *clientFlags) complete(kind string, more ...string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		word := kind
@@ -139,7 +139,7 @@ func (c *clientFlags) complete(kind string, more ...string) func(*cobra.Command,
 		if err != nil { // a completion cannot report errors
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		var words []string // IDs, and names that only one object has
+		var words []string // IDs, and unique names
 		names := shown(m, k.kind)
 		for _, id := range idsOf(m) {
 			name := names.of(id)
@@ -156,7 +156,7 @@ func (c *clientFlags) complete(kind string, more ...string) func(*cobra.Command,
 	}
 }
 
-// completeOne is complete for a single object.
+// completeOne is like complete, for a single object.
 func (c *clientFlags) completeOne(kind string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	ids := c.complete(kind)
 	return func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {

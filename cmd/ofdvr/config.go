@@ -16,8 +16,8 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// check returns an error if flags have wrong values. It is called before the configuration file
-// is read: values in the file are checked when they are used.
+// check returns an error if flags have wrong values. It is called before the configuration file is
+// read. Values in the file are checked when they are used.
 func (o *serveOptions) check() error {
 	if o.ovsdb != "" {
 		if err := ovsdb.CheckEndpoint(o.ovsdb); err != nil {

@@ -75,7 +75,7 @@ func queries(t *testing.T) (out []query) {
 	if err := json.Unmarshal(data, &d); err != nil {
 		t.Fatal(err)
 	}
-	seen := make(map[string]bool) // rows, then panels in them
+	seen := make(map[string]bool) // first rows, then the panels in them
 	at := ""
 	for _, p := range d.Panels {
 		if p.Type == "row" {

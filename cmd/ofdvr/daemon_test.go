@@ -71,7 +71,7 @@ func (*source) Follow(ctx context.Context, since uint64, compare func(*routing.M
 	return new(disk).Follow(ctx, since, compare, tell)
 }
 
-// A fabric has switches that confirm everything, unless something is pending.
+// A fabric has switches that confirm every write, except those that a test makes pending.
 type fabric struct {
 	api.Switches // nil, because no test calls the other methods
 	ledger       *ledger.Ledger
@@ -82,8 +82,8 @@ type fabric struct {
 	messages string   // the router whose OpenFlow messages are logged
 	ailments []string // problems in the status
 	hosts    []controller.HostStatus
-	counts   []counters.Snapshot // successive readings of counters; the last is repeated
-	unlinked map[string]bool     // routers whose bridge is not connected
+	counts   []counters.Snapshot // successive readings of counters; the last one is repeated
+	unlinked map[string]bool     // routers with a bridge that is not connected
 	waits    chan struct{}       // if not nil, writes wait until it is closed
 }
 
@@ -193,9 +193,8 @@ type server struct {
 	endpoint string
 }
 
-// startDaemon starts a server that ends with the test. The parameter declared has the objects
-// of a topology file; nil means that there is no file. The parameter events is the number of
-// events in the history.
+// startDaemon starts a server that ends with the test. declared has the objects of a topology file;
+// nil means no file. events is the number of events in the history.
 func startDaemon(t *testing.T, declared *routing.Model, events int) *server {
 	t.Helper()
 	cfg := ledger.Config{Write: &disk{index: new(routing.Index), complete: true}, History: events, Log: zap.NewNop()}
@@ -253,7 +252,7 @@ func (d *server) fails(status int, want string, args ...string) {
 	}
 }
 
-// has checks the objects of the ledger. They are given as kind/id, sorted.
+// has checks that the ledger has exactly these objects, given as sorted kind/id.
 func (d *server) has(want ...string) {
 	d.t.Helper()
 	m := d.ledger.Intent().Index.Model()

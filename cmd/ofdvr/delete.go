@@ -56,7 +56,7 @@ are deleted.`,
 			var failed error
 			for _, q := range deletions(ids, cascade) {
 				done, err := write(cmd, client, &w, q.method, q.path, q.query(&w), q.body)
-				missing := q.id != "" && isNotFound(err) // if there are several IDs, the answer names the missing objects
+				missing := q.id != "" && isNotFound(err) // the request has one ID; with several, the answer names the missing objects
 				switch {
 				case missing && ignore:
 					continue
@@ -113,7 +113,7 @@ func toDelete(cmd *cobra.Command, client *api.Client, args, files []string) (ids
 		for i, word := range s.ids {
 			id, err := s.resolve(cmd.Context(), client, word)
 			switch {
-			case isNotFound(err): // the answer to the delete will report that
+			case isNotFound(err): // the answer to the delete will report the missing object
 			case err != nil:
 				return ids, err
 			default:
@@ -137,9 +137,9 @@ func toDelete(cmd *cobra.Command, client *api.Client, args, files []string) (ids
 // A deletion is a request that deletes objects.
 type deletion struct {
 	method, path string
-	body         []byte // names the objects to delete in one step
+	body         []byte // has the IDs of the objects to delete in one step
 	kind         kindWord
-	id           string // or the object of kind to delete by cascade
+	id           string // instead: the ID of the object to delete by cascade
 }
 
 func (q *deletion) query(w *waitFlags) url.Values {
@@ -150,8 +150,9 @@ func (q *deletion) query(w *waitFlags) url.Values {
 	return v
 }
 
-// deletions returns the requests that delete the objects with these IDs. It is one request.
-// With cascade there is one more for each network and each host.
+// deletions returns the requests that delete the objects with these IDs. Without cascade this is
+// one request. With cascade, each network and each host has its own request, and the other objects
+// share one.
 func deletions(ids topology.IDs, cascade bool) (all []deletion) {
 	var networks, hosts []string
 	if cascade {

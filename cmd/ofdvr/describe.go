@@ -265,7 +265,7 @@ func (d *description) fastPath(off bool) {
 	}
 }
 
-// maxDescribed is the maximum number of ports of a network or a host that are listed.
+// maxDescribed is the maximum number of listed ports of a network or a host.
 const maxDescribed = 20
 
 func portText(p *routing.Port) string {

@@ -23,8 +23,8 @@ var update = flag.Bool("update", false, "rewrite the generated parts of docs")
 // the part.
 var generatedPart = regexp.MustCompile(`(?s)(<!-- generated: ([^>]*) -->\n).*?(<!-- end -->\n)`)
 
-// The tables of keys, flags, metrics, commands and cookies in docs match the code, and each
-// metric is in one table. With -update, the test writes the tables.
+// The tables of keys, flags, metrics, commands and cookies in docs match the code. Each metric is
+// in exactly one table. With -update, the test writes the tables.
 func TestGeneratedDocs(t *testing.T) {
 	metrics := metricRows(t)
 	for _, name := range []string{"docs/configuration.md", "docs/metrics.md", "docs/cli.md", "docs/flow-program.md"} {
@@ -195,7 +195,7 @@ func metricRows(t *testing.T) (all []*metricRow) {
 	return all
 }
 
-// metricTable lists the metrics whose names begin, after ofdvr_, with one of the prefixes.
+// metricTable lists the metrics with names that begin with ofdvr_ and one of the prefixes.
 func metricTable(t *testing.T, metrics []*metricRow, prefixes string) string {
 	t.Helper()
 	var b strings.Builder
@@ -222,7 +222,7 @@ func cookieTable() string {
 	for role := compile.Role(1); role < 0xff; role++ {
 		o := routing.Object{Kind: routing.KindInterface, ID: "I", Interface: "I"}
 		switch role {
-		case compile.RoleProbe: // such a flow is deleted at once
+		case compile.RoleProbe: // probes are deleted at once, so operators do not see them
 			continue
 		case compile.RoleTunnel, compile.RoleHello:
 			o = routing.Object{Kind: routing.KindHost, ID: "H"}

@@ -97,8 +97,8 @@ func printFindings(w io.Writer, d api.ExaminationDocument) {
 	}
 }
 
-// withoutDaemon examines the requirements of the daemon. The parameter err is the reason that
-// the daemon does not answer, and socket is the path of the socket of ovsdb-server.
+// withoutDaemon examines the requirements of a daemon that does not answer, for the reason err.
+// socket is the path of ovsdb-server's socket.
 func withoutDaemon(ctx context.Context, err error, socket string) api.ExaminationDocument {
 	d := api.ExaminationDocument{Problems: 1, Findings: []api.FindingDocument{{Level: "problem", About: "daemon", Says: err.Error(),
 		Remedy: "start it (systemctl start ofdvr), and look for the reason that it ended: journalctl -u ofdvr"}}}

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestDoctorWithoutDaemon states that doctor says whether the switch goes on routing from the bridges
-// that are there, and names a missing permission.
+// Without a daemon, doctor reports whether the switch still routes, judging by the existing
+// bridges. If the permission is missing, it says so.
 func TestDoctorWithoutDaemon(t *testing.T) {
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "db.sock")

@@ -49,7 +49,7 @@ thousand events. Its log has all of them.`,
 			}
 			q := url.Values{"limit": {strconv.Itoa(last)}, "level": {level}}
 			if router != "" {
-				q.Set("router", router) // of a deleted router there are events too
+				q.Set("router", router) // a deleted router has events too
 			}
 			if err := resolveFilters(cmd.Context(), client, q); err != nil {
 				return err
@@ -95,8 +95,7 @@ thousand events. Its log has all of them.`,
 	return cmd
 }
 
-// printLogged prints an event as a line. The parameter names has the texts to show for
-// routers.
+// printLogged prints an event as a line. names has the texts to show for routers.
 func printLogged(w io.Writer, e api.EventDocument, names shownNames) {
 	parts := []string{e.Time.Format("2006-01-02 15:04:05.000"), fmt.Sprintf("%-5s", strings.ToUpper(e.Level)), e.Message}
 	if e.Router != "" {

@@ -64,10 +64,10 @@ serves.`,
 	return cmd
 }
 
-// cookieOf returns the cookie that s is, or the cookie of the flow that s is.
+// cookieOf returns the cookie in s, which is a cookie or the text of a flow.
 func cookieOf(s string) (ofproto.Cookie, error) {
 	text := strings.TrimSpace(s)
-	if i := strings.Index(text, "cookie"); i >= 0 { // also as in the output of ofproto/trace
+	if i := strings.Index(text, "cookie"); i >= 0 { // the cookie of a flow, also in the form of ofproto/trace's output
 		text = strings.TrimLeft(text[i+len("cookie"):], "= ")
 		text, _, _ = strings.Cut(text, ",")
 	}

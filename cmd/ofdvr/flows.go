@@ -74,7 +74,7 @@ syntax of ovs-ofctl. It exits with 1 if the flows of a router cannot be read.`,
 					all[r] = got.Flows
 				case one || !refused:
 					return err
-				default: // the flows of the other routers are shown
+				default: // still show the flows of the other routers
 					failed = append(failed, err)
 				}
 			}
@@ -94,7 +94,7 @@ syntax of ovs-ofctl. It exits with 1 if the flows of a router cannot be read.`,
 	return cmd
 }
 
-// printFlows prints the flows of routers. It skips routers that are not in the map all.
+// printFlows prints the flows of routers. It skips routers that are not in all.
 func printFlows(w io.Writer, routers []string, names shownNames, all map[string][]api.FlowDocument, output string) error {
 	if output == "json" {
 		enc := json.NewEncoder(w)
@@ -132,7 +132,7 @@ func terminalWidth(w io.Writer) int {
 	return width
 }
 
-// shortColumns is the number of short columns of flows.
+// shortColumns is the number of the first columns of flows, which are short.
 const shortColumns = 5
 
 // printFlowRows prints rows. If the table is wider than width, the long columns of each row

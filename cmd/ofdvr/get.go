@@ -105,7 +105,7 @@ type listing struct {
 	objects []selection
 	query   url.Values // filters
 	output  string
-	passed  map[string]bool // with filters: objects that passed them, by kind and ID
+	passed  map[string]bool // if there are filters: the objects that have passed them, by kind and ID
 }
 
 // newListing returns the listing for the arguments of get.
@@ -277,7 +277,7 @@ func (l *listing) note(m *routing.Model) {
 }
 
 // passes reports whether the object of an event passes the filters, or has passed them before. If
-// this cannot be found out, it passes.
+// the daemon does not answer, it returns true.
 func (l *listing) passes(ctx context.Context, client *api.Client, k kindWord, e api.Event) bool {
 	if len(l.query) == 0 {
 		return true

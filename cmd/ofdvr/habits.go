@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// habits are what to do instead of flags that other programs have, by command and flag.
+// habits has, by command and flag, a hint for flags that other programs have and ofdvr does not.
 var habits = map[string]map[string]string{
 	"events": {
 		"tail": "-n N shows the latest N events", "lines": "-n N shows the latest N events", "limit": "-n N shows the latest N events",
@@ -27,8 +27,7 @@ var habits = map[string]map[string]string{
 	"trace":  {"tcp": "--proto tcp", "udp": "--proto udp", "icmp": "--proto icmp", "p": "--dport PORT, with --proto tcp or udp", "port": "--dport PORT, with --proto tcp or udp"},
 }
 
-// habit returns a hint for a flag that a command does not have but that other programs have, or
-// "" if there is no hint.
+// habit returns the hint for a flag that the command does not have, or "".
 func habit(cmd *cobra.Command, flag string) string {
 	if hint := habits[cmd.Name()][flag]; hint != "" {
 		return "; " + hint

@@ -20,7 +20,7 @@ ports:
   - {id: vm2, network: red, mac: "02:00:00:00:07:10"}
 `
 
-// spanning starts a daemon with three hosts, of which it is the first.
+// spanning starts a daemon on the first of three hosts.
 func spanning(t *testing.T) *server {
 	t.Helper()
 	inDir(t, map[string]string{"spanning.yaml": spanningTopology})
@@ -33,7 +33,7 @@ func spanning(t *testing.T) *server {
 	return d
 }
 
-// Get shows hosts, and what refers to them.
+// Get shows hosts, and the objects that refer to them.
 func TestGetHosts(t *testing.T) {
 	d := spanning(t)
 	for args, want := range map[string]string{
@@ -75,7 +75,8 @@ h3    -       -          -              0  h3
 	}
 }
 
-// Describe shows the tunnel, the state and the ports of a host, and the keys for hosts of others.
+// Describe shows the tunnel, the state and the ports of a host. For other objects, it shows the
+// keys about hosts.
 func TestDescribeHosts(t *testing.T) {
 	d := spanning(t)
 	d.prints(`Host:        h1
@@ -102,7 +103,7 @@ Degraded:    no
 	}
 }
 
-// The status counts hosts if there are any.
+// The status shows the number of hosts if the intent has hosts.
 func TestStatusCountsHosts(t *testing.T) {
 	d := startDaemon(t, &routing.Model{Hosts: []routing.Host{{ID: "h1"}, {ID: "h2"}}}, 0)
 	if out, _ := d.ofdvr(0, "status"); !strings.HasPrefix(out, "topology /etc/topology.yaml: 2 hosts, 0 networks, 0 routers, 0 ports\n") {
@@ -110,7 +111,7 @@ func TestStatusCountsHosts(t *testing.T) {
 	}
 }
 
-// A host on which ports are expected is deleted only with --cascade, which keeps the ports.
+// If ports are expected on a host, only --cascade deletes it. The ports stay.
 func TestDeleteHosts(t *testing.T) {
 	d := spanning(t)
 	d.fails(1, "ofdvr: host \"h1\" is in use by port \"vm1\"; delete that first, or use --cascade\n", "delete", "host", "left")

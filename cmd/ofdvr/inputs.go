@@ -17,7 +17,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// inputs are several topology files that are used as one topology.
+// inputs has several topology files that are used as one topology.
 type inputs struct {
 	files []input
 	model routing.Model
@@ -26,7 +26,7 @@ type inputs struct {
 type input struct {
 	name  string
 	data  []byte
-	first [4]int // indices in the whole topology of its first network, router, port and host
+	first [4]int // the indices of its first network, router, port and host in the whole topology
 }
 
 // readFiles reads topology files. It checks only their form, because objects may refer to
@@ -65,7 +65,7 @@ func readFiles(ctx context.Context, names []string, stdin io.Reader) (*inputs, e
 func topologyFiles(name string) ([]string, error) {
 	info, err := os.Stat(name)
 	if err != nil || !info.IsDir() {
-		return []string{name}, nil // reading it reports errors
+		return []string{name}, nil // if this is wrong, reading the file reports an error
 	}
 	entries, err := os.ReadDir(name)
 	if err != nil {
@@ -102,7 +102,7 @@ func add(all, m *routing.Model) {
 	all.Ports = append(all.Ports, m.Ports...)
 }
 
-// body returns the body of a request that puts all objects. With all it is a topology,
+// body returns the body of a request that puts all objects. If all is true, it is a topology,
 // otherwise a batch.
 func (in *inputs) body(all bool) []byte {
 	var b strings.Builder
@@ -116,7 +116,7 @@ func (in *inputs) body(all bool) []byte {
 	return []byte(b.String())
 }
 
-// are reports whether the input is the file called name.
+// are reports whether the input is exactly the file called name.
 func (in *inputs) are(name string) bool {
 	if len(in.files) != 1 || name == "" {
 		return false
@@ -145,8 +145,8 @@ func (in *inputs) ids() topology.IDs {
 	return ids
 }
 
-// part returns the file that a pointer into the body refers to, and the path in that file. If
-// there is no such file, it returns -1.
+// part returns the index of the file that a pointer into the body refers to, and the path in that
+// file. If no file matches, it returns -1.
 func (in *inputs) part(pointer string) (file int, path string) {
 	parts := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
 	if len(parts) > 0 && parts[0] == "put" {

@@ -30,7 +30,7 @@ type intentKeeper struct {
 	first *ledger.Contents   // contents of file, until the ledger has loaded them
 	close func()
 
-	commit  func(func() error) error    // carries out a commit to the store, and records it
+	commit  func(func() error) error    // calls a function that commits to the store, and records the commit
 	store   atomic.Pointer[store.Store] // nil if not open
 	noStore atomic.Pointer[error]       // error of the last attempt to open the store
 }
@@ -82,7 +82,7 @@ func (d declared) Load(ctx context.Context) (ledger.Contents, error) {
 	return d.File.Load(ctx)
 }
 
-// reloadOn reloads the topology file at every hangup, even if it has not changed.
+// reloadOn reloads the topology file at every signal from hangup, even if the file has not changed.
 func (k *intentKeeper) reloadOn(ctx context.Context, hangup <-chan os.Signal) error {
 	for {
 		select {
@@ -122,7 +122,7 @@ func (k *intentKeeper) size() (store.Size, bool) {
 	return store.Size{}, false
 }
 
-// adopt takes over the store of the former leader.
+// adopt opens the store of the former leader and makes the ledger use it.
 func (k *intentKeeper) adopt(ctx context.Context) error {
 	if k.o.stateDir == "" {
 		return nil

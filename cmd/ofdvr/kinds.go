@@ -57,8 +57,8 @@ func kindAmong(kinds []kindWord, word string) (kindWord, error) {
 	return kindWord{}, misuse("unknown kind of object %q: want %s%s", word, words(names), hint)
 }
 
-// A selection selects the objects of a kind with the given IDs, or all objects of the kind if
-// there are no IDs.
+// A selection selects the objects of a kind with the given IDs. Without IDs it selects all objects
+// of the kind.
 type selection struct {
 	kindWord
 	ids []string

@@ -32,10 +32,11 @@ const (
 	answerTimeout   = 10 * time.Minute // time until an answer of the API begins; more than the maximum of ?timeout=
 
 	openWatchers = 128              // watchers at the address of --metrics
-	openTimeout  = 30 * time.Second // time until an answer begins at that address
+	openTimeout  = 30 * time.Second // time until an answer begins at the address of --metrics
 )
 
-// openLimits bound the cost of the address of --metrics, because it has no authentication.
+// openLimits bounds the cost of requests to the address of --metrics, because it has no
+// authentication.
 var openLimits = bounded.Limits{
 	Answer: 48 << 20, Held: 64 << 20, Patience: 10 * time.Second, Rate: 256 << 10,
 	Refuse: func(w http.ResponseWriter, status int, detail string) { api.Refuse(w, status, "%s", detail) },
@@ -79,8 +80,8 @@ func (d *daemon) listen(ctx context.Context, g *errgroup.Group) error {
 }
 
 // open returns the handler for the address of --metrics. The work for all clients together is
-// bounded. Requests are answered one at a time in each of several groups, such as the metrics,
-// the health checks and the large requests of the page.
+// bounded: in each of several groups, such as the metrics, the health checks and the large requests
+// of the page, one request is answered at a time.
 func (d *daemon) open(limited func(reason string)) http.Handler {
 	limits := openLimits
 	limits.Limited = limited

@@ -16,8 +16,8 @@ import (
 	"github.com/ofdvr/ofdvr/internal/logging"
 )
 
-// Errors of HTTP servers are in the daemon's log, in its format. Failed handshakes are
-// warnings, and panics are errors. A client that causes them repeatedly does not fill the log.
+// Errors of HTTP servers are in the daemon's log, in its format. Failed handshakes are warnings,
+// and panics are errors. A client that causes many of them does not fill the log.
 func TestErrorsOfHTTPServersAreLogged(t *testing.T) {
 	log, err := logging.New("error", "json")
 	if err != nil {
@@ -51,7 +51,7 @@ func TestErrorsOfHTTPServersAreLogged(t *testing.T) {
 	client := signed.Client()
 	client.Transport.(*http.Transport).DisableKeepAlives = true
 	for range attempts {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+tcp.Addr().String()+"/x", nil) // a POST is not sent again
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+tcp.Addr().String()+"/x", nil) // POST, because the client does not repeat a failed POST
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestErrorsOfHTTPServersAreLogged(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{"handshake, warn", "panic, error"} {
-		// Ten entries a minute are logged, so there are more if the test takes minutes.
+		// Ten entries a minute are logged. If the test takes minutes, more are logged.
 		if n := found[kind]; n < 10 || n > attempts/2 {
 			t.Errorf("%s: %d of %d were logged", kind, n, attempts)
 		}

@@ -18,9 +18,9 @@ import (
 // errLocked reports that another daemon has the lock.
 var errLocked = errors.New("another ofdvr runs")
 
-// takeLock takes the lock in dir, which at most one daemon has. The kernel releases the lock
-// when the process ends. If another daemon has the lock, takeLock returns an error and the
-// file, which [awaitLock] needs.
+// takeLock takes the lock in dir. At most one daemon has it. The kernel releases the lock when the
+// process ends. If another daemon has the lock, takeLock returns an error, and the file for
+// [awaitLock].
 func takeLock(dir string) (*os.File, error) {
 	if err := ownfile.Dir(dir); err != nil {
 		return nil, fmt.Errorf("use the directory of the lock (--run-dir): %w", err)
@@ -41,8 +41,8 @@ func takeLock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// openLock opens the lock file. It makes the file accessible to its owner alone, because a
-// process that can read a file can lock it. Files of earlier versions had other modes.
+// openLock opens the lock file. It makes the file accessible only to its owner, because a process
+// that can read a file can lock it. Earlier versions have left files with other modes.
 func openLock(dir string, create int) (*os.File, error) {
 	f, err := ownfile.Open(filepath.Join(dir, "lock"), os.O_RDWR|create, 0o600)
 	if err != nil {
@@ -70,8 +70,8 @@ func tryLock(f *os.File) (holder string, err error) {
 	return "process " + strings.TrimSpace(string(pid)), errLocked
 }
 
-// keepOut takes the lock, so that no daemon starts until the file is closed. It fails if a
-// daemon runs. If no daemon has ever run, the file is nil.
+// keepOut takes the lock, so that no daemon starts until the returned file is closed. It fails if a
+// daemon runs. If no daemon has ever run, it returns nil.
 func keepOut(dir string) (*os.File, error) {
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

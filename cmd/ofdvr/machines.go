@@ -10,9 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 )
 
-// machinesOf returns the machines of ports, by the port's ID. It returns the machines of the
-// ports with the given ids. If ids is empty, it returns the machines of the ports that match
-// the filters.
+// machinesOf returns the machines of the ports with the given ids, by the port's ID. If ids is
+// empty, it returns the machines of the ports that match the filters.
 func machinesOf(ctx context.Context, c *api.Client, ids []string, filter url.Values) (map[string]api.Machine, error) {
 	out := make(map[string]api.Machine)
 	for _, id := range ids {

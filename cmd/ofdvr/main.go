@@ -29,7 +29,7 @@ var errReported = errors.New("reported")
 // Exit statuses besides 0 for success.
 const (
 	exitFailure = 1
-	exitChanges = 2  // for plan if there are changes
+	exitChanges = 2  // of plan, if the plan has changes
 	exitUsage   = 64 // EX_USAGE of sysexits.h
 )
 
@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return exitFailure
 }
 
-// rootHint returns the remedy if a command that works on the host itself lacks the permission.
+// rootHint returns a remedy if a command that needs root lacks a permission.
 func rootHint(cmd *cobra.Command, err error, uid int) string {
 	for cmd.HasParent() && cmd.Parent().HasParent() {
 		cmd = cmd.Parent()

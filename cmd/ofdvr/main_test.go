@@ -179,7 +179,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// If a command that works on the host itself lacks the permission, its error names root.
+// If a command needs root and lacks the permission, its error names root.
 func TestRootHint(t *testing.T) {
 	denied := fmt.Errorf("open the lock: %w", fs.ErrPermission)
 	for args, want := range map[string]string{
@@ -200,8 +200,8 @@ func TestRootHint(t *testing.T) {
 	}
 }
 
-// TestRefusedDoesNotWait states that status --wait ends at once if the daemon or its socket refuses
-// the user, and waits after other errors.
+// status --wait ends at once if the daemon or its socket refuses the user. After other errors it
+// waits.
 func TestRefusedDoesNotWait(t *testing.T) {
 	for err, want := range map[error]bool{
 		fmt.Errorf("connect to ofdvr: %w", fs.ErrPermission): true,

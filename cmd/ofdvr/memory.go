@@ -23,16 +23,16 @@ func readHeap() heap {
 	return heap{s[0].Value.Uint64(), s[1].Value.Uint64(), s[2].Value.Uint64() + s[3].Value.Uint64()}
 }
 
-// wasteful reports whether free memory should be returned to the kernel. That is so if little
-// was allocated since the state before, and a large part of the held memory is not in use.
+// wasteful reports whether free memory should be returned to the kernel: little was allocated since
+// the state before, and a large part of the held memory is not in use.
 func (h heap) wasteful(before heap) bool {
 	const little = 4 << 20
 	return h.allocated-before.allocated < h.live/16+little && h.held > h.live+h.live/4+little
 }
 
-// giveBackMemory returns memory to the kernel while the daemon has little to do, until ctx is
-// done. The runtime would keep as much free memory as is in use, for the next burst of work.
-// On this host, the machines need that memory.
+// giveBackMemory returns memory to the kernel while the daemon has little to do, until ctx is done.
+// The runtime would keep free memory for the next burst of work, as much as is in use. But the
+// machines of this host need that memory.
 func giveBackMemory(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Second)
 	defer tick.Stop()

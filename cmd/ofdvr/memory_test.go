@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Memory is returned after a burst of work, not during it, and only once.
+// Memory is returned once, after a burst of work and not during it.
 func TestWasteful(t *testing.T) {
 	debug.FreeOSMemory()
 	before := readHeap()

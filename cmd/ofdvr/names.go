@@ -15,7 +15,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// resolve returns the ID of the object whose ID or name is word. A name is accepted only if no
+// resolve returns the ID of the object with the ID or name word. A name is accepted only if no
 // other object of the kind has the same name.
 func (k kindWord) resolve(ctx context.Context, c *api.Client, word string) (string, error) {
 	_, err := c.Do(ctx, http.MethodGet, k.path(word), nil, nil)
@@ -34,7 +34,7 @@ func (k kindWord) resolve(ctx context.Context, c *api.Client, word string) (stri
 	return "", fmt.Errorf("several %s have the name %q: give the ID of one instead: %s", k.plural, word, strings.Join(ids, ", "))
 }
 
-// resolveIfKnown is like resolve, but returns word itself if there is no such object, also for "".
+// resolveIfKnown is like resolve, but returns word if it is "" or if no such object exists.
 func (k kindWord) resolveIfKnown(ctx context.Context, c *api.Client, word string) (string, error) {
 	if word == "" {
 		return "", nil
@@ -46,8 +46,8 @@ func (k kindWord) resolveIfKnown(ctx context.Context, c *api.Client, word string
 	return id, err
 }
 
-// resolveFilters replaces names of networks, routers and hosts in filters by their IDs. The name of
-// an object that does not exist is not replaced. No object matches such a filter.
+// resolveFilters replaces names of networks, routers and hosts in filters by their IDs. It does not
+// replace the name of an object that does not exist. Then no object matches the filter.
 func resolveFilters(ctx context.Context, c *api.Client, query url.Values) error {
 	for _, k := range kindWords {
 		id, err := k.resolveIfKnown(ctx, c, query.Get(k.singular))
@@ -61,7 +61,7 @@ func resolveFilters(ctx context.Context, c *api.Client, query url.Values) error 
 	return nil
 }
 
-// maxNamed is the maximum number of IDs of objects with the same name that are listed.
+// maxNamed is the maximum number of IDs that are listed if several objects have the same name.
 const maxNamed = "10"
 
 // named returns the IDs of the objects with the given name.
@@ -77,7 +77,7 @@ func (k kindWord) named(ctx context.Context, c *api.Client, name string) (ids []
 	return ids, nil
 }
 
-// object returns the document of the object whose ID or name is word, like resolve.
+// object returns the document of the object with the ID or name word, see resolve.
 func (k kindWord) object(ctx context.Context, c *api.Client, word string) (doc json.RawMessage, err error) {
 	_, err = c.Do(ctx, http.MethodGet, k.path(word), nil, &doc)
 	if !isNotFound(err) {
@@ -91,9 +91,8 @@ func (k kindWord) object(ctx context.Context, c *api.Client, word string) (doc j
 	return doc, err
 }
 
-// shownNames has the texts that tables show for the objects of one kind, by ID. It is the name
-// if no other object in the list has the same name, and otherwise the ID. Commands accept
-// both.
+// shownNames has the texts that tables show for the objects of one kind, by ID. The text is the
+// object's name if it is unique in the list, and otherwise the ID. Commands accept both.
 type shownNames map[string]string
 
 // shown returns the texts to show for the objects of a kind in m.
@@ -120,7 +119,7 @@ func shown(m *routing.Model, kind routing.Kind) shownNames {
 	})
 }
 
-// shownRouters returns what to show of the routers in a status.
+// shownRouters returns the texts to show for the routers in a status.
 func shownRouters(s *controller.Status) shownNames {
 	return shownOf(func(add func(id, name string) bool) {
 		for i := range s.Routers {
@@ -129,7 +128,7 @@ func shownRouters(s *controller.Status) shownNames {
 	})
 }
 
-// shownOf returns what to show of objects with these IDs and names.
+// shownOf returns the texts to show for objects with these IDs and names.
 func shownOf(objects iter.Seq2[string, string]) shownNames {
 	out, of := make(shownNames), make(map[string]string)
 	for id, name := range objects {

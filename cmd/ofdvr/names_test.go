@@ -8,8 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 )
 
-// An object is shown by its name and found by its name, as long as no other object has the
-// same name.
+// Tables show the name of an object and commands accept it, if no other object has the same name.
 func TestNames(t *testing.T) {
 	d := applied(t, map[string]string{"named.yaml": `networks:
   - {id: blue, name: Office, vlan: 1}

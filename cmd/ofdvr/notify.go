@@ -24,7 +24,7 @@ type reporter struct {
 
 	ready bool   // the start was reported
 	said  string // the last status reported
-	deaf  bool   // the last report failed, and that was logged
+	deaf  bool   // the last report failed, and the failure was logged
 }
 
 // run reports that the daemon has started as soon as the controller answers. After that it
@@ -79,7 +79,8 @@ func (r *reporter) report(parent context.Context, limit time.Duration) {
 	}
 }
 
-// tell sends a report to the service manager. Of successive errors only the first is logged.
+// tell sends a report to the service manager. If several reports in a row fail, only the first
+// error is logged.
 func (r *reporter) tell(news ...string) {
 	err := r.Send(news...)
 	if err != nil && !r.deaf {

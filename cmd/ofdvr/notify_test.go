@@ -42,8 +42,8 @@ func manager(t *testing.T) (sdnotify.Notifier, func() string) {
 	}
 }
 
-// A controller that hangs is not reported as alive, and a controller that has not answered yet
-// is not reported as ready. At its end it reports only that it stops.
+// If the controller hangs, it is not reported as alive. Before it has answered, it is not reported
+// as ready. At the end only the stop is reported.
 func TestReporter(t *testing.T) {
 	n, received := manager(t)
 	answers := make(chan controller.Status) // unbuffered, so the reporter waits for an answer
@@ -65,8 +65,7 @@ func TestReporter(t *testing.T) {
 			t.Fatalf("the service manager received %q, want %q", got, want)
 		}
 	}
-	// The function answer answers a question. If the answer is too late, the question is
-	// repeated.
+	// answer answers a question. If the answer is too late, the reporter repeats the question.
 	answer := func(s controller.Status) {
 		t.Helper()
 		select {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// onLoopback reports whether ADDRESS:PORT is reachable from this host alone.
+// onLoopback reports whether ADDRESS:PORT is reachable only from this host.
 func onLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// errChanges ends ofdvr plan with exit status 2, which means that there are changes.
+// errChanges ends ofdvr plan with exit status 2, which means that the plan has changes.
 var errChanges = errors.New("there are changes")
 
 func newPlan() *cobra.Command {
@@ -123,14 +123,14 @@ func (o *planOptions) plan(cmd *cobra.Command, client *api.Client, in *inputs) e
 	switch {
 	case changes(p):
 		return errChanges
-	case p.Plan != nil && len(p.Plan.Problems) > 0: // the problems are printed; it is unknown whether anything would change
+	case p.Plan != nil && len(p.Plan.Problems) > 0: // with these problems it is unknown whether anything would change
 		return errReported
 	}
 	return nil
 }
 
-// ask requests the plan from the daemon. With asFile, the input replaces the daemon's topology
-// file in the plan.
+// ask requests the plan from the daemon. If asFile is true, the input replaces the daemon's
+// topology file in the plan.
 func (o *planOptions) ask(ctx context.Context, client *api.Client, in *inputs, asFile bool) (*api.Written, error) {
 	method, query := http.MethodPatch, "?dry_run=true"
 	if o.all || asFile {
@@ -177,8 +177,8 @@ func changing(ctx context.Context, c *api.Client, objects []api.Outcome) (*routi
 	return m, nil
 }
 
-// differences returns the lines of the keys that differ between the two models, by the kind
-// and ID of each object in the model before.
+// differences returns, for each object in before, the lines of the keys that differ between the two
+// models, by kind and ID.
 func differences(before, after *routing.Model) map[string][]string {
 	out := make(map[string][]string)
 	now := documents(after)

@@ -37,8 +37,8 @@ func TestPlan(t *testing.T) {
 	d.has(all...)
 }
 
-// A plan for objects of the daemon's topology file is for a new version of that file. The plan
-// names the file.
+// A plan for objects of the daemon's topology file is a plan for a new version of that file, and
+// names it.
 func TestPlanForTheFile(t *testing.T) {
 	inDir(t, map[string]string{
 		"net.yaml":   "networks: [{id: blue, vlan: 7}]\n",

@@ -16,7 +16,7 @@ import (
 // colours reports whether w can show colours and should do so (https://no-color.org).
 func colours(w io.Writer) bool { return isTerminal(w) && os.Getenv("NO_COLOR") == "" }
 
-// planSigns are the signs of lines, by the change of an object.
+// planSigns has the sign at the beginning of a line, by the change of the object.
 var planSigns = map[string]string{"created": "+", "updated": "~", "deleted": "-"}
 
 // A planView prints plans like a diff, after a summary.
@@ -121,7 +121,7 @@ func (v *planView) line(w io.Writer, text string) {
 	fmt.Fprintln(w, text)
 }
 
-// columns renders the columns of a row.
+// columns returns the columns of a row as text.
 func columns(values map[string]any) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(values)) {

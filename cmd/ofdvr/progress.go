@@ -46,8 +46,8 @@ func (p *progress) clear() {
 	}
 }
 
-// during shows a new line at each interval, until stop is called. If the function line returns
-// "", the old line stays. The function stop may be called several times.
+// during shows a new line at each interval, until stop is called. If line returns "", the old line
+// stays. stop may be called several times.
 func (p *progress) during(ctx context.Context, interval time.Duration, line func(context.Context) string) (stop func()) {
 	if p.w == nil {
 		return func() {}
@@ -76,8 +76,8 @@ func (p *progress) during(ctx context.Context, interval time.Duration, line func
 	}
 }
 
-// busy shows the text what and the number of seconds, until stop is called. It shows nothing
-// in the first second. The function stop may be called several times.
+// busy shows what and the number of seconds, until stop is called. It shows nothing in the first
+// second. stop may be called several times.
 func (p *progress) busy(ctx context.Context, what string) (stop func()) {
 	seconds := 0
 	return p.during(ctx, time.Second, func(context.Context) string {

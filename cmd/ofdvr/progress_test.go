@@ -47,7 +47,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	var out strings.Builder
 	go func() {
 		ended <- run(t.Context(), []string{"apply", "-f", "good.yaml", "--api", d.endpoint}, &out, tty)
-		tty.Close() // ends the reading below
+		tty.Close() // ends the read below
 	}()
 	const line = "\r\x1b[Kwaiting: 1 of 1 router ready, 8000 of 8000 flows confirmed"
 	seen := make([]byte, len(line))

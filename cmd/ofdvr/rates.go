@@ -18,14 +18,14 @@ type rate struct {
 
 func (r rate) idle() bool { return r.in+r.out+r.answers+r.kernel == 0 }
 
-// rates returns the differences between two readings of routers, interfaces or ports, by name.
-// If an object is not in the first reading, it has no rate yet. The parameter idle has ports
-// that may have no counters.
+// rates returns the differences between two readings of routers, interfaces or ports, by name. If
+// an object is not in the first reading, it has no rate yet. idle has ports that may have no
+// counters.
 func rates(before, now api.Counters, what string, idle []rate) (rows []rate, header table.Row) {
 	seconds := now.At - before.At
 	per := func(a, b uint64) float64 {
 		if b < a || seconds <= 0 {
-			return 0 // the counter is from another daemon
+			return 0 // another daemon has reported the first counter
 		}
 		return float64(b-a) / seconds
 	}
@@ -90,8 +90,8 @@ func rates(before, now api.Counters, what string, idle []rate) (rows []rate, hea
 	return rows, header
 }
 
-// topOrders are the orders of rows, by name. Each returns the value of a row by which rows are
-// sorted. Larger values come first.
+// topOrders has the orders of rows, by name. Each function returns a value of a row. Rows with
+// larger values come first.
 var topOrders = map[string]func(rate) float64{
 	"packets": func(r rate) float64 { return r.in + r.out },
 	"bits":    func(r rate) float64 { return r.inBits + r.outBits },
@@ -100,8 +100,7 @@ var topOrders = map[string]func(rate) float64{
 	"name":    func(rate) float64 { return 0 },
 }
 
-// sortRates sorts rows in one of topOrders. Rows that are equal in that order are sorted by
-// packets, kernel and name.
+// sortRates sorts rows in one of topOrders. Equal rows are sorted by packets, kernel and name.
 func sortRates(rows []rate, order string) {
 	by := topOrders[order]
 	slices.SortStableFunc(rows, func(a, b rate) int {

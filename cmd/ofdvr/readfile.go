@@ -11,8 +11,8 @@ import (
 // /dev/zero.
 const maxInput = 64 << 20 // bytes
 
-// readFile returns the contents of a file, or the cause of ctx if ctx is done first. That can
-// happen because reading from a FIFO waits for a writer.
+// readFile returns the contents of a file, or the cause of ctx if ctx is done first. Reading a FIFO
+// can take long, because it waits for a writer.
 func readFile(ctx context.Context, name string) ([]byte, error) {
 	return interruptible(ctx, func() ([]byte, error) {
 		f, err := os.Open(name)
@@ -24,8 +24,7 @@ func readFile(ctx context.Context, name string) ([]byte, error) {
 	})
 }
 
-// readInput returns all data of r, or the cause of ctx if ctx is done first. The parameter
-// name is for messages.
+// readInput returns all data of r, or the cause of ctx if ctx is done first. name is for messages.
 func readInput(ctx context.Context, r io.Reader, name string) ([]byte, error) {
 	return interruptible(ctx, func() ([]byte, error) { return readAll(r, name) })
 }
@@ -38,8 +37,8 @@ func readAll(r io.Reader, name string) ([]byte, error) {
 	return data, err
 }
 
-// interruptible returns the result of the function read, or the cause of ctx if ctx is done
-// first. In that case read continues until the process ends.
+// interruptible returns the result of read, or the cause of ctx if ctx is done first. Then read
+// continues until the process ends.
 func interruptible(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
 	type result struct {
 		data []byte

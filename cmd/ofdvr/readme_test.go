@@ -82,7 +82,7 @@ func TestCommandsInManual(t *testing.T) {
 	pages(t, func(path, text string) {
 		commands := comment.ReplaceAllString(strings.Join(code.FindAllString(text, -1), "\n"), "")
 		for _, m := range invocation.FindAllStringSubmatch(commands, -1) {
-			if strings.HasPrefix(m[1], "at ") { // a message in the log
+			if strings.HasPrefix(m[1], "at ") { // a message of the log, not a command
 				continue
 			}
 			seen++

@@ -6,7 +6,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 )
 
-// A machine that another host has reported is on no port of the bridge.
+// A machine on another host has no port of this host's bridge.
 func TestSeenOnAnotherHost(t *testing.T) {
 	vlan := uint16(1)
 	for want, m := range map[string]api.Machine{

@@ -140,7 +140,7 @@ func namespacesDir(runDir string) string { return filepath.Join(runDir, "namespa
 
 // serve runs the daemon until ctx is done, and then returns nil.
 func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
-	hangup := make(chan os.Signal, 1) // one is enough, because the file is read after the signal
+	hangup := make(chan os.Signal, 1) // capacity 1 is enough, because the file is read after the signal
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	manager, err := sdnotify.FromEnvironment()
@@ -163,7 +163,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	reg := prometheus.NewRegistry()
 	events := metrics.New(reg, version())
 	intent.commit = events.StoreCommit
-	defer func() { intent.close() }() // called late, because close is another function when a store is open
+	defer func() { intent.close() }() // evaluate intent.close at the end: opening a store replaces it
 	if err := intent.open(ctx, lead == nil); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (d *daemon) standBy(ctx context.Context, g *errgroup.Group, lock *os.File, 
 		}
 	}
 	locked := make(chan error, 1)
-	go func() { locked <- awaitLock(lock) }() // ends with the process at the latest
+	go func() { locked <- awaitLock(lock) }() // this goroutine ends at the latest with the process
 	g.Go(func() error {
 		defer over()
 		select {
@@ -48,12 +48,11 @@ func (d *daemon) standBy(ctx context.Context, g *errgroup.Group, lock *os.File, 
 	return nil
 }
 
-// takeOverTime is the maximum time for which a daemon that takes over keeps the standby's
-// socket.
+// takeOverTime is the maximum time for which the next leader still uses the standby's socket.
 const takeOverTime = 10 * time.Second
 
-// listenBeside serves the API on a standby's socket. Another daemon that is about to take over
-// may still use that socket.
+// listenBeside serves the API on a standby's socket. The daemon that becomes the leader may still
+// use that socket.
 func (d *daemon) listenBeside(ctx context.Context, g *errgroup.Group, e api.Endpoint) error {
 	limit := time.NewTimer(takeOverTime)
 	defer limit.Stop()

@@ -115,8 +115,7 @@ func awaitSettled(ctx context.Context, client *api.Client, timeout time.Duration
 	}
 }
 
-// refused reports whether the daemon, or its socket, refuses this user. It makes no sense to wait
-// for another answer.
+// refused reports whether the daemon or its socket refuses this user. Then waiting does not help.
 func refused(err error) bool {
 	p, ok := errors.AsType[*api.Problem](err)
 	_, alert := errors.AsType[tls.AlertError](err)

@@ -11,7 +11,7 @@ import (
 // documented 5 s.
 const stopLimit = 4 * time.Second
 
-// errNotStopped reports that the daemon ends before all its work has stopped.
+// errNotStopped means that the daemon ends before all its work has stopped.
 var errNotStopped = errors.New("not everything stopped")
 
 // boundStop returns the result of f. If f does not return within limit after ctx is done, it

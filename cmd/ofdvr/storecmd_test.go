@@ -48,8 +48,7 @@ func TestStoreCommands(t *testing.T) {
 		t.Errorf("check prints %q", out)
 	}
 
-	// While a daemon has the store open, the commands fail and name other commands to use
-	// instead.
+	// While a daemon has the store open, the commands fail, and name the commands to use instead.
 	s, err := store.Open("state")
 	if err != nil {
 		t.Fatal(err)

@@ -15,10 +15,9 @@ import (
 // surveyRetry is the time from a failure to the next attempt.
 const surveyRetry = time.Second
 
-// survey finds out, for a new store, whether ofdvr has made bridges or namespaces on this host
-// before. If it has not, no objects can be missing, and survey marks the store as complete.
-// Then it closes surveyed. A complete store needs no survey. The survey begins when lead is
-// closed, or at once if lead is nil.
+// survey checks for a new store whether ofdvr has made bridges or namespaces on this host before.
+// If not, the store lacks no objects, and survey marks it as complete. Then it closes surveyed. A
+// complete store needs no survey. The survey begins when lead is closed, or at once if lead is nil.
 func (k *intentKeeper) survey(ctx context.Context, lead <-chan struct{}, surveyed chan<- struct{}) error {
 	if lead != nil {
 		select {

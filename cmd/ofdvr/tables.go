@@ -163,14 +163,14 @@ func tunnelTexts(t routing.Tunnel) (kind, address string) {
 	return t.Type.String(), t.Address.String()
 }
 
-// hostState returns in one word whether messages of a host arrive.
+// hostState returns one word about the messages of a host: whether they arrive.
 func hostState(h controller.HostStatus) string {
 	switch {
 	case h.Self:
 		return "self"
 	case h.Alive:
 		return "alive"
-	case h.Tunnel == "": // only by tunnels do hosts send messages
+	case h.Tunnel == "": // hosts send messages only through tunnels
 		return "-"
 	}
 	return "silent"
@@ -192,8 +192,8 @@ func texts[T fmt.Stringer](values []T) []string {
 	return out
 }
 
-// printTable prints rows. The first row is the header. The parameter right has the numbers of
-// the columns, from 1, that are right aligned because their texts are numbers.
+// printTable prints rows. The first row is the header. right has the numbers, from 1, of the
+// right-aligned columns, which have numbers.
 func printTable(out io.Writer, rows []table.Row, right ...int) {
 	for _, line := range tableLines(rows, right...) {
 		fmt.Fprintln(out, line)

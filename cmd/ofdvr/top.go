@@ -83,8 +83,8 @@ func readCounted(ctx context.Context, client *api.Client) (c api.Counters, err e
 	return c, err
 }
 
-// readPorts returns a row without packets for each port at each router interface of its
-// network, and what to show of the ports.
+// readPorts returns a row without packets for each port and router interface on the same network.
+// It also returns the texts to show for the ports.
 func readPorts(ctx context.Context, client *api.Client) (rows []rate, names shownNames, err error) {
 	routers, err := kindWords[1].fetch(ctx, client, nil, url.Values{})
 	if err != nil {

@@ -23,7 +23,7 @@ type topView struct {
 	terminal    bool   // the table is drawn in place
 	rounds      int    // number of tables that were shown
 
-	before, now api.Counters // the last two readings; without a time if there are none yet
+	before, now api.Counters // the last two readings; their time is zero before the first
 	idle        []rate       // ports that may have no counters; nil if they were not read
 	routers     shownNames
 	portNames   shownNames // nil if the ports were not read
@@ -62,7 +62,7 @@ func (t *topView) press(key byte) (quit bool) {
 	return false
 }
 
-// wait shows that there are no rates yet.
+// wait shows that no rates are known yet.
 func (t *topView) wait(w io.Writer) {
 	io.WriteString(w, "\x1b[H\x1b[Jmeasuring\n")
 }
@@ -186,8 +186,8 @@ func fit(lines []table.Row, width int) {
 	}
 }
 
-// readKeys returns the keys that are pressed on the terminal in, without echo. If in or out is
-// not a terminal, it returns nil. The function restore restores the terminal's settings.
+// readKeys returns the keys that are pressed on the terminal in, without echo. If in or out is not
+// a terminal, it returns nil. restore restores the terminal's settings.
 func readKeys(in io.Reader, out io.Writer) (keys <-chan byte, restore func()) {
 	f, ok := in.(*os.File)
 	if !ok || !isTerminal(out) {
@@ -198,13 +198,13 @@ func readKeys(in io.Reader, out io.Writer) (keys <-chan byte, restore func()) {
 		return nil, func() {}
 	}
 	settings := *before
-	settings.Lflag &^= unix.ECHO | unix.ICANON // signals such as the signal of Ctrl-C still work
+	settings.Lflag &^= unix.ECHO | unix.ICANON // Ctrl-C still sends its signal
 	settings.Cc[unix.VMIN], settings.Cc[unix.VTIME] = 1, 0
 	if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &settings); err != nil {
 		return nil, func() {}
 	}
 	pressed := make(chan byte) // the reader waits until a key is handled
-	go func() {                // ends with the process, or with the terminal
+	go func() {                // this goroutine ends with the process, or with the terminal
 		var key [1]byte
 		for {
 			if n, err := f.Read(key[:]); err != nil || n == 0 {

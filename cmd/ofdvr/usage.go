@@ -18,8 +18,8 @@ func (e usageError) Error() string { return string(e) }
 func misuse(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
 
 // arguments returns a check that a command has the arguments with these names. An argument in
-// brackets, such as "[ROUTER]", may be left out. If the last name ends with "...", there may
-// be several such arguments.
+// brackets, such as "[ROUTER]", is optional. If the last name ends with "...", the argument may be
+// repeated.
 func arguments(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		for i, name := range names {
@@ -92,8 +92,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usageError(err.Error())
 }
 
-// wantedValue describes the values that a flag accepts. The parameter err is the error for an
-// invalid value.
+// wantedValue describes the values that a flag accepts. err is the error for an invalid value.
 func wantedValue(f *pflag.Flag, err error) string {
 	switch f.Value.Type() {
 	case "bool":
@@ -120,14 +119,14 @@ func prefixed(prefix string, words []string) []string {
 	return out
 }
 
-// didYouMean returns "; did you mean X?", where X is the known word that is most similar to
-// the given word. If no word is similar, it returns "".
+// didYouMean returns "; did you mean X?", where X is the known word that is most similar to word.
+// If no known word is similar, it returns "".
 func didYouMean(word string, known []string) string {
 	begins := func(k string) bool { return strings.HasPrefix(k, word) }
 	if i := slices.IndexFunc(known, begins); i >= 0 && len(strings.TrimLeft(word, "-")) > 2 {
 		return "; did you mean " + known[i] + "?"
 	}
-	best, least := "", 3 // with more mistakes it is another word
+	best, least := "", 3 // with three or more mistakes, it is another word
 	for _, k := range known {
 		d := distance(strings.ToLower(word), k)
 		if d < least && d <= len(k)/2 {

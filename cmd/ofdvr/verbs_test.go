@@ -52,8 +52,8 @@ func TestApply(t *testing.T) {
 	d.has("network/blue")
 }
 
-// An empty input may come from a program that has failed. Without --allow-empty it deletes
-// nothing.
+// Without --allow-empty, an empty input deletes nothing, because it may come from a program that
+// has failed.
 func TestApplyNothing(t *testing.T) {
 	d := applied(t, nil)
 	const says = "ofdvr: nothing is declared, so everything would be deleted; use --allow-empty if that is meant\n"
@@ -75,7 +75,7 @@ func TestApplyPending(t *testing.T) {
 		"apply", "-f", "good.yaml", "--timeout", "7s")
 	d.has(all...)
 	d.prints("port/vm1 deleted\n", "delete", "port", "vm1", "--wait=false")
-	// Later objects are deleted even if the deletion of earlier ones is pending.
+	// Delete deletes all its objects, even if the deletion of the first ones is pending.
 	d.ofdvr(1, "delete", "networks", "blue", "green", "--cascade")
 	d.has("router/r1")
 }
@@ -255,7 +255,7 @@ func TestStatus(t *testing.T) {
 	const want = "intent: revision 1, hash 0d545d32070b\nROUTER  BRIDGE  SWITCH     DESIRED  INSTALLED  STATE    READY\nr1      rb-r1   connected     8000       8000  settled  yes\n"
 	d.prints(want, "status")
 	d.prints(want, "status", "--wait")
-	t.Setenv(envAPI, d.endpoint) // stands in for --api
+	t.Setenv(envAPI, d.endpoint) // used instead of --api
 	var out, errOut strings.Builder
 	if run(t.Context(), []string{"status"}, &out, &errOut) != 0 || out.String() != want {
 		t.Errorf("with $%s: %s%s", envAPI, &out, &errOut)

@@ -79,7 +79,7 @@ func watch(cmd *cobra.Command, client *api.Client, query url.Values, output stri
 	if err != nil {
 		return err
 	}
-	if query.Get("since") == "" { // get the current revision, so that no event is missed if the connection breaks before the first event
+	if query.Get("since") == "" { // with the current revision, no event is missed if the connection breaks before the first event
 		query.Set("since", revision)
 	}
 	for waiting := false; ; {
@@ -103,7 +103,7 @@ func watch(cmd *cobra.Command, client *api.Client, query url.Values, output stri
 		case errors.Is(err, api.ErrCompacted), refused && p.Status == http.StatusGone:
 			var all []api.Event
 			if revision, all, err = everything(ctx, client, query.Get("kind")); err != nil {
-				break // and wait for the daemon
+				break // wait for the daemon
 			}
 			say("the changes after revision %s are no longer known; these are all objects at revision %s:", query.Get("since"), revision)
 			for _, e := range all {

@@ -85,7 +85,8 @@ func TestGetWatch(t *testing.T) {
 	}
 }
 
-// get -w with filters prints the changes of objects that pass them, or passed them before.
+// get -w with filters prints the changes of objects that pass the filters, or have passed them
+// before.
 func TestGetWatchFiltered(t *testing.T) {
 	port := func(name, tier string) string {
 		return fmt.Sprintf("ports: [{id: %s, network: blue, mac: \"02:00:00:00:09:0%c\", labels: {tier: %s}}]\n", name, name[1], tier)
@@ -144,7 +145,7 @@ func TestInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() {
-		<-more // it is written, and waits for the switches
+		<-more // the change is written, and the command waits for the switches
 		cancel()
 	}()
 	var out, errOut strings.Builder

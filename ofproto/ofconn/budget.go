@@ -10,8 +10,8 @@ type Budget struct {
 	short func(bridge string)
 }
 
-// NewBudget returns a Budget of the given number of bytes. If the function short is not nil,
-// it is called once for each [Share] whose request is refused, from any goroutine.
+// NewBudget returns a Budget of the given number of bytes. If short is not nil, it is called when a
+// request of a [Share] is refused, once for each Share, on any goroutine.
 func NewBudget(bytes int, short func(bridge string)) *Budget {
 	b := &Budget{short: short}
 	b.left.Store(int64(bytes))

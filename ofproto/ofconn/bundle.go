@@ -9,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A CommitError lists the changes that the switch refused. If [Conn.Commit]
-// returns it, none of the changes was applied.
+// A CommitError lists the changes that the switch refused. If [Conn.Commit] returns it, no change
+// was applied.
 type CommitError struct{ Refused []*ofproto.RefusedError }
 
 func (e *CommitError) Error() string {
@@ -39,17 +39,16 @@ const (
 )
 
 // MaxBundle is the maximum number of changes in one bundle. Open vSwitch takes about 0.1 s to
-// commit that many, and does nothing else in that time.
+// commit so many changes, and does nothing else in that time.
 const MaxBundle = 100_000
 
-// Commit carries out mods in one atomic, ordered bundle. On error no change is applied, unless
-// the error wraps [ErrUnknownOutcome]. If the switch refuses some changes, the error is a
-// [*CommitError]. Commits on one connection may run concurrently. Their order is then
-// undefined.
+// Commit carries out mods in one atomic, ordered bundle. On error no change is applied, unless the
+// error wraps [ErrUnknownOutcome]. If the switch refuses some changes, the error is a
+// [*CommitError]. Commits on one connection may run concurrently, in undefined order.
 //
-// More than [MaxBundle] changes are split into several atomic bundles, which are committed one
-// after another. If one of them fails after others were applied, the error wraps
-// [ErrUnknownOutcome] too.
+// Commit splits more than [MaxBundle] changes into several atomic bundles, which it commits one
+// after another. If a bundle fails after others were applied, the error also wraps
+// [ErrUnknownOutcome].
 func (c *Conn) Commit(ctx context.Context, mods []ofproto.FlowMod) error {
 	return c.commitAll(ctx, changes{flows: mods})
 }
@@ -60,7 +59,7 @@ func (c *Conn) CommitMods(ctx context.Context, mods []ofproto.Mod) error {
 	return c.commitAll(ctx, changes{mods: mods})
 }
 
-// changes is a list of messages. The common and fast case is a list of flow changes only.
+// changes is a list of messages. The usual, fast case is a list of only flow changes.
 type changes struct {
 	flows []ofproto.FlowMod
 	mods  []ofproto.Mod // used if flows is nil
@@ -156,7 +155,7 @@ type bundle struct {
 
 	// Owned by the reader's goroutine until added is closed.
 	barrier bool
-	closed  error // the reason that the bundle was not opened, which also causes the errors about changes
+	closed  error // the reason why the bundle was not opened; it also causes the errors about changes
 	refused []*ofproto.RefusedError
 	failed  error // any other error that is not about a change
 }

@@ -12,8 +12,8 @@ import (
 // A call waits for the replies to a range of transaction IDs.
 type call struct {
 	first, last uint32
-	// deliver handles a reply to message i of the call and reports whether the
-	// call is complete. It runs on the reader's goroutine.
+	// deliver handles a reply to message i of the call, on the reader's goroutine. It reports
+	// whether the call is complete.
 	deliver func(i int, m ofproto.Message) bool
 	room    int           // bytes of replies that may still arrive
 	done    chan struct{} // closed when complete
@@ -44,8 +44,8 @@ func (cs *calls) start(n, room int, deliver func(int, ofproto.Message) bool) (*c
 	return cl, nil
 }
 
-// deliver passes message m of n bytes to the call that it replies to, and reports whether
-// there is such a call. It fails if the replies exceed the call's room.
+// deliver passes message m of n bytes to the call that m replies to. It returns false if there is
+// no such call. It fails if the replies exceed the call's room.
 func (cs *calls) deliver(xid uint32, m ofproto.Message, n int) (bool, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -106,8 +106,7 @@ func (c *Conn) begin(ctx context.Context, n, room int, deliver func(i int, m ofp
 	return c.calls.start(n, room, deliver)
 }
 
-// sendRange sends a range of the messages of a call, from number from to number to-1. The
-// function encode encodes them.
+// sendRange sends the messages of a call with numbers from to to-1. It calls encode to encode them.
 func (c *Conn) sendRange(ctx context.Context, cl *call, from, to int, encode func(b []byte, i int, xid uint32) []byte) error {
 	var b []byte
 	if few := 256 * (to - from); few < chunkCap {
@@ -137,8 +136,8 @@ func (cl *call) wait(ctx context.Context) error {
 	}
 }
 
-// request sends m and passes each reply to the function deliver, until deliver returns true.
-// The replies together may have room bytes.
+// request sends m and passes each reply to deliver, until deliver returns true. The replies
+// together may have room bytes.
 func (c *Conn) request(ctx context.Context, m ofproto.Message, room int, deliver func(ofproto.Message) bool) error {
 	cl, err := c.begin(ctx, 1, room, func(_ int, m ofproto.Message) bool { return deliver(m) })
 	if err != nil {

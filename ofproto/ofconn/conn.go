@@ -55,12 +55,13 @@ type Config struct {
 	// then the connection uses little memory, and drops messages of more than 4 KiB except
 	// port descriptions.
 	Unidentified bool
-	// RoundTrip, unless nil, is called with the time between an echo request and its reply.
-	// Echo requests are sent to silent switches. RoundTrip must not block.
+	// RoundTrip is called with the time between an echo request, sent to a silent switch, and its
+	// reply. It must not block. It may be nil.
 	RoundTrip func(time.Duration)
 }
 
-// started is the common origin of all connections' probes, so that they coincide.
+// started is the origin of the probes of all connections, so that connections are probed at the
+// same times.
 var started = time.Now()
 
 const (
@@ -86,7 +87,7 @@ type Conn struct {
 	hello  chan struct{} // closed when the version has been negotiated
 	closed chan struct{} // closed when Run returns
 
-	chunks     sync.Pool                 // of *[]byte; empty chunks for reuse
+	chunks     sync.Pool                 // has *[]byte: empty chunks for reuse
 	probed     atomic.Pointer[time.Time] // time when the pending echo request was sent; nil if none is pending
 	identified atomic.Bool               // see [Conn.Identified]
 
@@ -153,12 +154,11 @@ func New(nc net.Conn, cfg Config) *Conn {
 // RemoteAddr returns the address of the switch.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
-// Run negotiates OpenFlow 1.3 with the switch, then reads and writes messages until parent is
-// done or the connection fails. Replies are delivered to their calls. Every other message is
-// passed to the function handle, in order, on one goroutine. That function must not wait for a
-// call on the same connection. When Run returns, the connection is closed, and all calls and
-// all goroutines that it started have ended. The error is never nil; it is parent's cause if
-// parent was canceled.
+// Run negotiates OpenFlow 1.3 with the switch, then reads and writes messages until parent is done
+// or the connection fails. Replies are delivered to their calls. Every other message is passed to
+// handle, in order, on one goroutine. handle must not wait for a call on the same connection. When
+// Run returns, the connection is closed, and all calls and all goroutines that it started have
+// ended. The error is never nil; it is parent's cause if parent was canceled.
 func (c *Conn) Run(parent context.Context, handle func(ofproto.Message)) error {
 	defer close(c.closed)
 	g, ctx := errgroup.WithContext(parent)
@@ -254,7 +254,7 @@ func (c *Conn) sendUrgent(m ofproto.Message, xid uint32) {
 
 // A Load is the amount of work in progress on a connection.
 type Load struct {
-	Unsent   int // bytes that wait until the switch has read earlier ones
+	Unsent   int // bytes that wait because the switch has not read earlier bytes
 	Requests int // requests without a complete reply
 }
 

@@ -60,8 +60,8 @@ func (p *peer) expect(want ofproto.Message) uint32 {
 	return xid
 }
 
-// connect runs a connection whose peer has sent its hello, in a synctest bubble with virtual
-// time. The test fails if a goroutine remains.
+// connect runs a connection in a synctest bubble with virtual time. The peer has sent its hello.
+// The test fails if a goroutine remains.
 func connect(t *testing.T, test func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error)) {
 	synctest.Test(t, func(t *testing.T) {
 		us, them := net.Pipe()
@@ -283,8 +283,8 @@ func commit(ctx context.Context, c *ofconn.Conn, p *peer) (result <-chan error, 
 	return done, open
 }
 
-// If a change is refused, the error names it, the bundle is discarded, and the outcome is
-// known.
+// If a change is refused, the error names it, and the bundle is discarded. The outcome is not
+// unknown.
 func TestCommitRefused(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		done, open := commit(t.Context(), c, p)

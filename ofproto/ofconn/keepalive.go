@@ -11,9 +11,9 @@ import "time"
 // states ACTIVE and IDLE).
 //
 // A probe can be due at origin, and then every fifth of an interval. Connections with the same
-// origin are probed at the same times, so that a hundred idle connections wake the process as
-// often as one. The first probe is due three to four fifths of interval after the last
-// message. OVS itself probes after 5 s of silence. With interval 5 s it never needs to.
+// origin are probed at the same times, so that a hundred idle connections wake the process only as
+// often as one. The first probe is due three to four fifths of interval after the last message. OVS
+// itself probes after 5 s of silence. With interval 5 s, our probes come first.
 type keepalive struct {
 	origin   time.Time
 	interval time.Duration
@@ -51,7 +51,7 @@ func (k *keepalive) check(now time.Time) (verdict, time.Time) {
 	return dead, time.Time{}
 }
 
-// due returns the time to probe a switch whose latest message arrived at the time heard.
+// due returns the time to probe a switch, if its latest message arrived at time heard.
 func (k *keepalive) due(heard time.Time) time.Time {
 	fifth := k.interval / 5
 	at := heard.Add(4 * fifth)

@@ -52,7 +52,7 @@ func instant(b *testing.B, answer func(w io.Writer, xid uint32, m []byte)) *ofco
 	c, ended := ofconn.New(us, ofconn.Config{}), make(chan error, 2)
 	go func() { ended <- c.Run(b.Context(), func(ofproto.Message) {}) }()
 	go func() { ended <- serve(them, answer) }()
-	b.Cleanup(func() { // runs after the context was canceled
+	b.Cleanup(func() { // Cleanup runs after the context was canceled
 		<-ended
 		<-ended
 	})
@@ -88,7 +88,7 @@ func BenchmarkCommit(b *testing.B) {
 		switch {
 		case m[1] == barrierRequest:
 			w.Write(ofproto.BarrierReply{}.Append(nil, xid))
-		case m[1] == experimenter && len(m) == controlLen: // the reply's type is one more
+		case m[1] == experimenter && len(m) == controlLen: // the type of the reply is the type of the request plus one
 			reply := slices.Clone(m)
 			reply[21]++
 			w.Write(reply)

@@ -37,7 +37,7 @@ func (c *Conn) Claim(ctx context.Context, role ofproto.Role) error {
 			return fmt.Errorf("request role: %w", err)
 		}
 		next := now.Generation
-		if role == ofproto.RoleMaster || next == math.MaxUint64 { // all ones means that there is no generation yet
+		if role == ofproto.RoleMaster || next == math.MaxUint64 { // all ones means that the switch has no generation yet
 			next++
 		}
 		_, err = c.role(ctx, ofproto.RoleRequest{Role: role, Generation: next})
@@ -78,9 +78,9 @@ func (c *Conn) Ports(ctx context.Context) ([]ofproto.Port, error) {
 	return ports, err
 }
 
-// EachPort requests the ports of the switch. It passes each part of the reply to the function
-// take, on the reader's goroutine. If take fails, EachPort stops and returns an error that
-// wraps the error of take.
+// EachPort requests the ports of the switch. It passes each part of the reply to take, on the
+// reader's goroutine. If take fails, EachPort stops and returns an error that wraps the error of
+// take.
 func (c *Conn) EachPort(ctx context.Context, take func([]ofproto.Port) error) error {
 	return c.MultipartWithin(ctx, ofproto.PortDescRequest{}, maxShortAnswer, func(body ofproto.MultipartBody) error {
 		r, ok := body.(ofproto.PortDescReply)
@@ -102,9 +102,9 @@ func (c *Conn) Flows(ctx context.Context, filter ofproto.FlowFilter) ([]ofproto.
 	return slices.Concat(parts...), err
 }
 
-// EachFlow requests the flows that filter selects. It passes each part of the reply to the
-// function take, on the reader's goroutine. If take fails, EachFlow stops and returns an error
-// that wraps the error of take.
+// EachFlow requests the flows that filter selects. It passes each part of the reply to take, on the
+// reader's goroutine. If take fails, EachFlow stops and returns an error that wraps the error of
+// take.
 func (c *Conn) EachFlow(ctx context.Context, filter ofproto.FlowFilter, take func([]ofproto.FlowStats) error) error {
 	return c.MultipartWithin(ctx, ofproto.FlowStatsRequest(filter), c.cfg.MaxAnswer, func(body ofproto.MultipartBody) error {
 		r, ok := body.(ofproto.FlowStatsReply)
@@ -115,8 +115,8 @@ func (c *Conn) EachFlow(ctx context.Context, filter ofproto.FlowFilter, take fun
 	})
 }
 
-// Multipart sends a multipart request and passes each part of the reply to the function take.
-// That function reports whether the part has the requested type.
+// Multipart sends a multipart request and passes each part of the reply to take, which reports
+// whether the part has the requested type.
 func (c *Conn) Multipart(ctx context.Context, req ofproto.MultipartBody, take func(ofproto.MultipartBody) bool) error {
 	room := maxShortAnswer
 	switch req.(type) {
@@ -131,10 +131,9 @@ func (c *Conn) Multipart(ctx context.Context, req ofproto.MultipartBody, take fu
 	})
 }
 
-// MultipartWithin sends a multipart request. It passes each part of the reply to the function
-// take, on the reader's goroutine. The reply may have room bytes in total. If take fails,
-// MultipartWithin drops the rest of the reply and returns an error that wraps the error of
-// take.
+// MultipartWithin sends a multipart request. It passes each part of the reply to take, on the
+// reader's goroutine. The reply may have at most room bytes in total. If take fails,
+// MultipartWithin drops the rest of the reply and returns an error that wraps the error of take.
 func (c *Conn) MultipartWithin(ctx context.Context, req ofproto.MultipartBody, room int, take func(ofproto.MultipartBody) error) error {
 	var bad error
 	err := c.request(ctx, ofproto.Request(req), min(room, c.cfg.MaxAnswer), func(m ofproto.Message) bool {

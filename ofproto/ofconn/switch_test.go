@@ -61,8 +61,8 @@ func held(t *testing.T, c *ofconn.Conn) int {
 	return len(flows)
 }
 
-// One refused change among 100,000 is named in the error. With a bundle no change is applied.
-// Without a bundle all other changes are applied.
+// If one of 100,000 changes is refused, the error names it. With a bundle, no change is applied.
+// Without a bundle, all other changes are applied.
 func TestOneRefusedOf100000(t *testing.T) {
 	c := realSwitch(t)
 	const n, bad = 100_000, 77_777
@@ -123,9 +123,9 @@ func mixed(refused bool) []ofproto.Mod {
 	return []ofproto.Mod{group(1, 1), &flows[0], other, flows[1], ofproto.GroupMod{Command: ofproto.GroupDelete, Entry: group(3, 1).Entry}}
 }
 
-// Groups and flows are committed in one bundle, in order. If a group in the middle is refused,
-// the error names it and nothing is applied. Without a bundle everything else is applied. A
-// meter is refused in a bundle, and accepted without a bundle.
+// Groups and flows are committed in one bundle, in order. If a group in the middle is refused, the
+// error names it and nothing is applied. Without a bundle, all other changes are applied. A meter
+// is refused in a bundle, and accepted without a bundle.
 func TestMixedBundle(t *testing.T) {
 	c := realSwitch(t)
 	groups := func() (n int) {

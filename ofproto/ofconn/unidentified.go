@@ -10,9 +10,9 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// An unidentified peer may be any program, and there may be thousands of them. Until
+// An unidentified peer may be any program, and thousands of them may connect. Until
 // [Conn.Identified] is called, a connection with [Config.Unidentified] uses a small buffer and
-// drops longer messages. Long port descriptions are not dropped but delivered in pieces.
+// drops longer messages. It does not drop long port descriptions, but delivers them in pieces.
 
 const (
 	smallBufferSize = 1 << 12
@@ -38,8 +38,8 @@ func (c *Conn) grown(r *bufio.Reader) *bufio.Reader {
 	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(slices.Clone(rest)), c.nc), readBufferSize)
 }
 
-// skim reads a message that is longer than r's buffer. It passes port descriptions to the
-// function process in pieces. Instead of any other message it passes nil.
+// skim reads a message that is longer than r's buffer. It passes port descriptions to process in
+// pieces. Instead of any other message, it passes nil.
 func (c *Conn) skim(r *bufio.Reader, h ofproto.Header, process func(h ofproto.Header, b []byte) error) error {
 	head, err := r.Peek(multipartLen)
 	if err != nil {

@@ -135,7 +135,7 @@ func TestProbe(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Error(err)
 	}
-	// In this part no message arrives.
+	// Now no message arrives.
 	soon, end := context.WithCancel(ctx)
 	go func() { result <- c.Probe(soon) }()
 	<-asked
