@@ -30,15 +30,21 @@ func (c *Controller) Glance(ctx context.Context) (counters.Snapshot, error) {
 	return c.counters.Glance(ctx, sources), nil
 }
 
-// counted returns all routers as sources of counters. A router without a connected switch has
-// no Reader.
+// counted returns all routers, and the fabric bridge, as sources of counters. Without a
+// connected switch, a source has no Reader.
 func counted(w *world) (all []counters.Source) {
-	for _, st := range w.sorted() {
+	add := func(st *routerState) {
 		src := counters.Source{Router: st.router}
 		if st.session != nil {
 			src.Reader = st.session.counters
 		}
 		all = append(all, src)
+	}
+	for _, st := range w.sorted() {
+		add(st)
+	}
+	if w.fabric != nil {
+		add(w.fabric)
 	}
 	return all
 }
@@ -55,8 +61,13 @@ func (c *Controller) newCounters() *counters.Book {
 	})
 }
 
-// packetsLimited records that the meters of an interface dropped packets of a kind.
+// packetsLimited records that the meters of an interface, or of the fabric bridge, dropped packets
+// of a kind.
 func (c *Controller) packetsLimited(router, iface, kind string, packets int) {
+	if router == routing.FabricBridge {
+		c.limits.reached("fabric_dropped_packets "+kind, "bridge "+router, packets, time.Now())
+		return
+	}
 	c.limits.reached("interface_limited_packets "+kind, fmt.Sprintf("network of interface %s, router %s", iface, router), packets, time.Now())
 }
 

@@ -112,5 +112,6 @@ var limitTexts = func() map[string]string {
 		texts["interface_limited_packets "+kind] = what + " beyond answer_rate were dropped; see which machine sends them (ovs-tcpdump, or tcpdump on the tap), or raise the router's answer_rate"
 	}
 	texts["interface_limited_packets unknown"] = "packets to unknown addresses beyond unknown_rate were dropped; see which machine scans the subnet (tcpdump on the tap), or raise the router's unknown_rate"
+	texts["fabric_dropped_packets flood"] = "broadcasts to other hosts beyond 1000 a second on one network were dropped; see which machine sends them (ofdvr flows br-fabric, tcpdump), or set broadcast: dhcp or none for the network"
 	return texts
 }()

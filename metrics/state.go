@@ -21,6 +21,7 @@ type State struct {
 	Problems     int      // problems that do not belong to a router
 	States       []string // all possible values of Router.State
 	Hosts        []Host
+	Fabric       *Fabric // nil if the host has no fabric bridge, or its counters are not known
 	Routers      []Router
 	Interfaces   []Interface
 	Routes       []Route
@@ -35,6 +36,13 @@ type Host struct {
 	ID       string
 	Heard    bool // messages from it arrive
 	Machines int  // plugged in there
+}
+
+// A Fabric has the counters of the fabric bridge.
+type Fabric struct {
+	SentPackets, SentBytes         uint64 // to other hosts, through tunnels
+	ReceivedPackets, ReceivedBytes uint64
+	Dropped                        map[string]uint64 // packets, by reason
 }
 
 // A Store is the state of the store.
@@ -117,18 +125,24 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	descRevision  = desc("intent_revision", "Revision of the intent, which grows with each change.")
-	descObjects   = desc("intent_objects", "Objects of the intent, by kind: host, network, router or port.", "kind")
-	descHeld      = desc("intent_quarantined_objects", "Objects of the topology file and the store that are invalid and not used, by kind: host, network, router or port.", "kind")
-	descMachines  = desc("ports_seen", "Ports that are up, by state: seen (the machine is on the integration bridge, in the VLAN of its network), not_seen (there is no trace of it), elsewhere (it is in another VLAN, or has another MAC address), unknown (it cannot be looked for: ovs-vswitchd or ovsdb-server does not run or answer, or another daemon leads).", "state")
-	descProblems  = desc("problems", "Problems that ofdvr status shows, by router; the router is empty for problems of the whole daemon.", byRouter...)
-	descMistakes  = desc("topology_file_mistakes", "Mistakes in the latest version of the topology file. A running daemon does not use a version with mistakes; a starting one uses its valid objects.")
-	descWritable  = desc("store_writable", "1 if the store, which holds the objects written through the API, is writable, else 0; absent without a store.")
-	descSize      = desc("store_size_bytes", "Size of the store's file.")
-	descFree      = desc("store_free_bytes", "Size of the free pages in the store's file, which later writes use first.")
-	descBridges   = desc("connected_bridges", "Routing bridges that are connected.")
-	descHeard     = desc("host_heard", "1 if messages from the other host arrive by its tunnel, else 0.", "host")
-	descPlugged   = desc("host_machines", "Machines of networks between hosts that are plugged in on the other host, as it says.", "host")
+	descRevision       = desc("intent_revision", "Revision of the intent, which grows with each change.")
+	descObjects        = desc("intent_objects", "Objects of the intent, by kind: host, network, router or port.", "kind")
+	descHeld           = desc("intent_quarantined_objects", "Objects of the topology file and the store that are invalid and not used, by kind: host, network, router or port.", "kind")
+	descMachines       = desc("ports_seen", "Ports that are up, by state: seen (the machine is on the integration bridge, in the VLAN of its network), not_seen (there is no trace of it), elsewhere (it is in another VLAN, or has another MAC address), unknown (it cannot be looked for: ovs-vswitchd or ovsdb-server does not run or answer, or another daemon leads).", "state")
+	descProblems       = desc("problems", "Problems that ofdvr status shows, by router; the router is empty for problems of the whole daemon.", byRouter...)
+	descMistakes       = desc("topology_file_mistakes", "Mistakes in the latest version of the topology file. A running daemon does not use a version with mistakes; a starting one uses its valid objects.")
+	descWritable       = desc("store_writable", "1 if the store, which holds the objects written through the API, is writable, else 0; absent without a store.")
+	descSize           = desc("store_size_bytes", "Size of the store's file.")
+	descFree           = desc("store_free_bytes", "Size of the free pages in the store's file, which later writes use first.")
+	descBridges        = desc("connected_bridges", "Routing bridges that are connected.")
+	descHeard          = desc("host_heard", "1 if messages from the other host arrive by its tunnel, else 0.", "host")
+	descPlugged        = desc("host_machines", "Machines of networks between hosts that are plugged in on the other host, as it says.", "host")
+	descSentPackets    = desc("fabric_sent_packets_total", "Packets that the fabric bridge sent to other hosts through tunnels. A broadcast counts once, even if several hosts get it.")
+	descSentBytes      = desc("fabric_sent_bytes_total", "Bytes of the packets that the fabric bridge sent to other hosts through tunnels.")
+	descCarriedPackets = desc("fabric_received_packets_total", "Packets that the fabric bridge received from other hosts through tunnels, without the messages of daemons to each other.")
+	descCarriedBytes   = desc("fabric_received_bytes_total", "Bytes of the packets that the fabric bridge received from other hosts through tunnels.")
+	descLost           = desc("fabric_dropped_packets_total", "Packets that the fabric bridge dropped, by reason: unknown (no port has the MAC address of the destination), broadcast (the key broadcast of the network excludes it), elsewhere (another host sent a packet for a machine that is not on this host), "+
+		"imposter (another host sent a packet with the MAC address of a machine of this host), forged (ARP requests whose sender's MAC address is zero or multicast), flood (broadcasts beyond 1000 a second on one network), hello (messages of other daemons beyond 5000 a second), unmatched (no other flow matched).", "reason")
 	descOVSDB     = desc("ovsdb_connected", "1 if connected to ovsdb-server, else 0; absent if no OVSDB is configured.")
 	descConnected = desc("router_connected", "1 if the router's bridge is connected, else 0.", byRouter...)
 	descDesired   = desc("router_flows_desired", "Flows that the router's bridge should hold.", byRouter...)
@@ -170,7 +184,8 @@ var (
 // Describe implements [prometheus.Collector].
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descRevision, descObjects, descHeld, descMachines, descProblems, descMistakes, descWritable, descSize, descFree, descBridges, descOVSDB, descHeard, descPlugged, descConnected,
+		descRevision, descObjects, descHeld, descMachines, descProblems, descMistakes, descWritable, descSize, descFree, descBridges, descOVSDB, descHeard, descPlugged,
+		descSentPackets, descSentBytes, descCarriedPackets, descCarriedBytes, descLost, descConnected,
 		descDesired, descInstalled, descRefused, descForeign, descState, descUnsent, descRequests, descAge, descDropped, descStandby,
 		descReceivedPackets, descReceivedBytes, descPackets, descBytes, descKernelPackets, descKernelBytes,
 		descARP, descND, descEcho, descLimited, descTTL, descFallback,
@@ -224,6 +239,15 @@ func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 	for _, h := range s.Hosts {
 		ch.gauge(descHeard, number(h.Heard), h.ID)
 		ch.gauge(descPlugged, float64(h.Machines), h.ID)
+	}
+	if f := s.Fabric; f != nil {
+		ch.counter(descSentPackets, f.SentPackets)
+		ch.counter(descSentBytes, f.SentBytes)
+		ch.counter(descCarriedPackets, f.ReceivedPackets)
+		ch.counter(descCarriedBytes, f.ReceivedBytes)
+		for reason, n := range f.Dropped {
+			ch.counter(descLost, n, reason)
+		}
 	}
 	ch.gauge(descStandby, number(s.Standby))
 	bridges := 0.0

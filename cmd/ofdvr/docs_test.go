@@ -224,9 +224,9 @@ func cookieTable() string {
 		switch role {
 		case compile.RoleProbe: // probes are deleted at once, so operators do not see them
 			continue
-		case compile.RoleTunnel, compile.RoleHello:
+		case compile.RoleTunnel, compile.RoleHello, compile.RoleUnreached:
 			o = routing.Object{Kind: routing.KindHost, ID: "H"}
-		case compile.RoleCarry, compile.RoleFlood, compile.RoleLearn, compile.RoleLearned, compile.RoleUplinkOut:
+		case compile.RoleCarry, compile.RoleFlood, compile.RoleConfined, compile.RoleLearn, compile.RoleLearned, compile.RoleUplinkOut:
 			o = routing.Object{Kind: routing.KindNetwork, ID: "N"}
 		case compile.RoleDeliver, compile.RoleArrive, compile.RoleProxy, compile.RoleKnown, compile.RoleTunnelOut, compile.RoleImposter, compile.RoleAstray:
 			o = routing.Object{Kind: routing.KindPort, ID: "P", Interface: "I"}

@@ -63,6 +63,12 @@ func metricsState(c *controller.Controller, size func() (store.Size, bool)) func
 				out.Hosts = append(out.Hosts, metrics.Host{ID: h.ID, Heard: h.Alive, Machines: h.Ports})
 			}
 		}
+		if n.Fabric != nil && n.Fabric.Known {
+			total := n.Fabric.Total
+			sent, received := total.Sum(compile.RoleTunnelOut, compile.RoleFlood), total[compile.RoleTunnel]
+			out.Fabric = &metrics.Fabric{SentPackets: sent.Packets, SentBytes: sent.Bytes,
+				ReceivedPackets: received.Packets, ReceivedBytes: received.Bytes, Dropped: total.Lost()}
+		}
 		for i := range s.Routers {
 			addRouter(&out, &s.Routers[i], counted[s.Routers[i].ID])
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +29,7 @@ func registered(t *testing.T) *prometheus.Registry {
 		out := metrics.State{
 			Objects: map[string]int{"network": 1}, Quarantined: map[string]int{"network": 1}, States: controller.RouterStates(), Store: &metrics.Store{}, OVSDB: &metrics.OVSDB{},
 			Machines: map[string]int{"seen": 1, "elsewhere": 1}, Ports: []metrics.Port{{Router: "r", Interface: "i", ID: "p"}},
+			Hosts: []metrics.Host{{ID: "h"}}, Fabric: &metrics.Fabric{Dropped: counters.ByRole{}.Lost()},
 		}
 		addRouter(&out, &controller.RouterStatus{ID: "r"}, &counters.Router{
 			Known: true, Read: true, Connected: true, Interfaces: []counters.Object{{ID: "i"}}, Routes: []counters.Object{{ID: "0.0.0.0/0"}},
@@ -45,6 +47,25 @@ func families(t *testing.T) []*dto.MetricFamily {
 		t.Fatal(err)
 	}
 	return fs
+}
+
+// The documented metrics are all metrics of the state.
+func TestMetricsHaveSeries(t *testing.T) {
+	have := make(map[string]bool)
+	for _, f := range families(t) {
+		have[f.GetName()] = true
+	}
+	described := make(chan *prometheus.Desc)
+	go func() {
+		metrics.NewState(nil).Describe(described)
+		close(described)
+	}()
+	for d := range described {
+		_, rest, _ := strings.Cut(d.String(), `fqName: "`)
+		if name, _, _ := strings.Cut(rest, `"`); !have[name] {
+			t.Errorf("%s has no series, so docs/metrics.md lacks it", name)
+		}
+	}
 }
 
 func TestMetricsAreLinted(t *testing.T) {

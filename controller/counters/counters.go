@@ -34,6 +34,7 @@ type Snapshot struct {
 	At      time.Duration // time of the snapshot, since the start of the daemon
 	Routers []Router      // in the order of the sources
 	Ports   []Port        // ports with the most packets first, at most [Config.Ports]
+	Fabric  *Router       // the fabric bridge; nil if there is none
 }
 
 // A Router has the counters of one router's switch.
@@ -93,6 +94,28 @@ var LimitedKinds = map[string]compile.Role{
 	"unknown":    compile.RoleLimitedUnknown,
 }
 
+// lost has the roles of packets that the fabric bridge has dropped, by the reason in metrics.
+var lost = map[string]compile.Role{
+	"unknown":   compile.RoleUnreached,
+	"broadcast": compile.RoleConfined,
+	"elsewhere": compile.RoleAstray,
+	"imposter":  compile.RoleImposter,
+	"forged":    compile.RoleForged,
+	"unmatched": compile.RoleDrop,
+	"flood":     compile.RoleLimitedFlood,
+	"hello":     compile.RoleLimitedHello,
+}
+
+// Lost returns the number of packets that the fabric bridge has dropped, by reason: unknown,
+// broadcast, elsewhere, imposter, forged, unmatched, flood and hello.
+func (b ByRole) Lost() map[string]uint64 {
+	out := make(map[string]uint64, len(lost))
+	for reason, role := range lost {
+		out[reason] = b[role].Packets
+	}
+	return out
+}
+
 // Limited returns the number of packets of an interface that meters have dropped, by kind:
 // resolution, echo, ttl and unknown.
 func (b ByRole) Limited() map[string]uint64 {
@@ -138,7 +161,8 @@ type Config struct {
 	// implausible amount.
 	Refused func(router string, j *Jump)
 	// Limited is called with the number of packets of an interface that meters have dropped since
-	// the previous reading. kind is a key of [LimitedKinds].
+	// the previous reading. kind is a key of [LimitedKinds]. For broadcasts that the fabric bridge
+	// dropped, kind is flood, and iface is "".
 	Limited func(router, iface, kind string, packets int)
 	// SaveFailed is called when the file could not be written.
 	SaveFailed func(error)
@@ -233,6 +257,10 @@ func (b *Book) snapshot(sources []Source) (out Snapshot) {
 		r := rc.snapshot(src.Router)
 		if src.Reader != nil {
 			r.Connected, r.Load = true, src.Reader.conn.Load()
+		}
+		if id == routing.FabricBridge {
+			out.Fabric = &r
+			continue
 		}
 		out.Routers = append(out.Routers, r)
 	}

@@ -234,9 +234,12 @@ func (r *Reader) read(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// limited reports the packets that the meters of a router have dropped since the previous
-// reading.
+// limited reports the packets that the meters of a router, or of the fabric bridge, have dropped
+// since the previous reading.
 func (b *Book) limited(router string, counted sums) {
+	if t := counted[subject{kind: routing.KindInterface, role: compile.RoleLimitedFlood}]; t.Packets > 0 {
+		b.cfg.Limited(router, "", "flood", int(t.Packets))
+	}
 	for kind, role := range LimitedKinds {
 		for about, t := range counted {
 			if about.kind == routing.KindInterface && about.role == role && t.Packets > 0 {

@@ -92,6 +92,9 @@ const (
 	RoleNext         Role = 56 // continues in the next table
 	RoleUplinkOut    Role = 58 // sends packets for or from the object out of the uplink
 	RoleAstray       Role = 59 // drops packets for the port on another host
+	RoleUnreached    Role = 60 // drops packets for MAC addresses that no port has
+	RoleConfined     Role = 62 // drops broadcasts that the network does not carry to other hosts
+	RoleLimitedHello Role = 61 // messages of other hosts dropped by a meter; not a role of flows
 	RoleLimitedFlood Role = 55 // broadcasts of a network dropped by a meter; not a role of flows
 )
 
@@ -197,6 +200,10 @@ func (r Role) Does(o routing.Object) string {
 		return "sends packets of " + who + " out of the uplink"
 	case RoleAstray:
 		return "drops packets from other hosts for " + who + ", which is not on this host"
+	case RoleConfined:
+		return "drops broadcasts of " + who + " that its key broadcast excludes"
+	case RoleUnreached:
+		return "drops packets for MAC addresses that no port has"
 	case RoleFlood:
 		return "sends broadcasts of " + who + " to the hosts of its machines"
 	case RoleLearn:
@@ -257,6 +264,8 @@ func (r Role) Limits() string {
 		return "packets for unknown neighbours"
 	case RoleLimitedFlood:
 		return "broadcasts to other hosts"
+	case RoleLimitedHello:
+		return "messages of other hosts"
 	case RoleLarger:
 		return "packets that are larger than the next MTU"
 	}

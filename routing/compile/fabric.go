@@ -251,6 +251,19 @@ func (s *fabricSource) meterEntries() (out []ofproto.MeterEntry) {
 	return out
 }
 
+// ofMeter is [Program.OfMeter] for the fabric bridge.
+func (s *fabricSource) ofMeter(id ofproto.MeterID) (routing.Object, Role, bool) {
+	if id != 0 && id == s.hello {
+		return hostObject(s.host), RoleLimitedHello, true
+	}
+	for i := range s.networks {
+		if n := &s.networks[i]; id != 0 && n.meter == id {
+			return n.object(), RoleLimitedFlood, true
+		}
+	}
+	return routing.Object{}, 0, false
+}
+
 // tunnel returns the port of the tunnels to h.
 func (s *fabricSource) tunnel(h *routing.Host) ofproto.PortNo {
 	return s.ports[h.Tunnel.Type.PortName()]

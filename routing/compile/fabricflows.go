@@ -136,6 +136,9 @@ func (c *fabricCompiler) network(n *spanning) {
 			}
 		}
 	}
+	if n.Broadcast != routing.BroadcastAll {
+		c.emit(about, RoleConfined, fabricDeliver, prioLearn+1, n.of(ofproto.InPort(n.port), group), ofproto.Instructions{})
+	}
 	c.emit(about, RoleReturn, fabricDeliver, prioLearn, n.of(group), ofproto.GotoTable(fabricReturn))
 }
 
@@ -335,6 +338,8 @@ func (c *fabricCompiler) rest() {
 		role, do := RoleDrop, ofproto.Instructions{}
 		if to := next[t]; to != 0 {
 			role, do = RoleNext, ofproto.GotoTable(to)
+		} else if t == fabricReturn {
+			role = RoleUnreached
 		}
 		c.emit(about, role, t, prioDrop, ofproto.Match{}, do)
 	}

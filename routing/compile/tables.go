@@ -32,9 +32,12 @@ func (p Program) OfGroup(id ofproto.GroupID) (routing.Object, bool) {
 	return routing.Object{}, false
 }
 
-// OfMeter returns the interface of a meter of p, and the role of the packets that the meter
-// drops. A meter with [RoleLarger] only counts packets.
+// OfMeter returns the interface, network or host of a meter of p, and the role of the packets
+// that the meter drops. A meter with [RoleLarger] only counts packets.
 func (p Program) OfMeter(id ofproto.MeterID) (routing.Object, Role, bool) {
+	if p.fabric != nil {
+		return p.fabric.ofMeter(id)
+	}
 	if p.source.limits == nil {
 		return routing.Object{}, 0, false
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -61,6 +62,10 @@ func TestBroadcast(t *testing.T) {
 	f := readyFleet(t, 3, []fleetNetwork{{id: "blue"}, {id: "green", options: ", broadcast: dhcp"}, {id: "red", options: ", broadcast: none"}},
 		strings.Fields("b11 b12 b21 g11 g12 g21 r11 r12 r21 g31"))
 	seen := f.watch(t, isProbe)
+	dropped := func(reason string) float64 {
+		return f.hosts[0].scrape()[fmt.Sprintf("ofdvr_fabric_dropped_packets_total{reason=%q}", reason)]
+	}
+	unknown, confined := dropped("unknown"), dropped("broadcast")
 	number := 0
 	want := make(map[int][]string)
 	what := make(map[int]string)
@@ -112,4 +117,13 @@ func TestBroadcast(t *testing.T) {
 			t.Errorf("%s was seen at %v, want %v", what[n], got, want[n])
 		}
 	}
+	f.hosts[0].eventually("metrics count what was not carried", func() error {
+		if n := dropped("unknown") - unknown; n < 3 {
+			return fmt.Errorf("%v packets for an unknown MAC address, want at least 3", n)
+		}
+		if n := dropped("broadcast") - confined; n < 9 { // three of green, six of red
+			return fmt.Errorf("%v broadcasts that the network excludes, want at least 9", n)
+		}
+		return nil
+	})
 }
