@@ -1,6 +1,7 @@
 package ofdvr_test
 
 import (
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -94,5 +95,21 @@ func TestImports(t *testing.T) {
 	}
 	if seen != len(mayImport) {
 		t.Errorf("the architecture table has %d packages, the module %d", len(mayImport), seen)
+	}
+}
+
+// The two documents that everyone reads first stay short.
+func TestDocumentsAreShort(t *testing.T) {
+	for name, limit := range map[string]struct{ lines, bytes int }{"README.md": {lines: 150}, "ARCHITECTURE.md": {bytes: 10 << 10}} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), "\n"); limit.lines > 0 && n > limit.lines {
+			t.Errorf("%s has %d lines, more than %d", name, n, limit.lines)
+		}
+		if n := len(text); limit.bytes > 0 && n > limit.bytes {
+			t.Errorf("%s has %d bytes, more than %d", name, n, limit.bytes)
+		}
 	}
 }
