@@ -81,6 +81,10 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 		s.logMessages(c.messages.With(zap.String("router", id)))
 	}
 	st.attached(s)
+	if st == w.fabric && !w.recalled {
+		w.recall(s.places)
+	}
+	s.places = nil
 	c.programs(w, st.router)
 	w.dirty[id] = true
 	if w.lead && !s.probed {
@@ -139,8 +143,17 @@ var foreignPolicies = map[routing.Foreign]reconcile.Foreign{
 // takeOver makes all sessions lead, when this daemon stops standing by.
 func (w *world) takeOver() {
 	w.lead, w.unjudgedAll = true, true
+	if w.fabric != nil && w.fabric.session != nil {
+		w.fabric.session.lead() // it knows where machines are, on which the flows of the others depend
+		return
+	}
+	w.leadRouters()
+}
+
+// leadRouters ends the standby of the sessions of routers.
+func (w *world) leadRouters() {
 	for _, st := range w.routers {
-		if st.session != nil {
+		if st.session != nil && !st.session.probed {
 			st.session.lead()
 		}
 	}
@@ -158,6 +171,9 @@ func (c *Controller) leave(w *world, s *session) {
 			st.attached(nil)
 			c.bridgePorts(st.router, nil)
 			w.unjudged[st.router.ID] = true
+			if st == w.fabric && w.lead {
+				w.leadRouters()
+			}
 		}
 	}
 }

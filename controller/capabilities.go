@@ -72,13 +72,22 @@ func (c *Controller) probeAndLead(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	_, err = request(ctx, c, func(answer chan<- struct{}) event { return switchProbed{s, can, answer} })
+	places, err := s.readPlaces(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = request(ctx, c, func(answer chan<- struct{}) event { return switchProbed{s, can, places, answer} })
 	return err
 }
 
-// switchProbed sets the capabilities of the switch of s and lets its session lead.
-func (c *Controller) switchProbed(w *world, s *session, can compile.Capabilities) {
+// switchProbed sets the capabilities of the switch of s and lets its session lead. places are from
+// readPlaces.
+func (c *Controller) switchProbed(w *world, s *session, can compile.Capabilities, places []ofproto.FlowStats) {
 	s.can, s.probed = can, true
+	if w.fabric != nil && w.fabric.session == s {
+		w.recall(places) // what was read during the standby may be old
+		w.leadRouters()
+	}
 	for id, st := range w.states() {
 		if st.session == s {
 			w.dirty[id] = true

@@ -53,6 +53,7 @@ type (
 	switchProbed struct {
 		session *session
 		can     compile.Capabilities
+		places  []ofproto.FlowStats
 		answer  chan<- struct{}
 	}
 	// portsChanged: the ports of a session's switch have changed.
@@ -126,7 +127,7 @@ func (c *Controller) handle(w *world, e event) {
 	case switchArrived:
 		e.answer <- c.join(w, e.session)
 	case switchProbed:
-		c.switchProbed(w, e.session, e.can)
+		c.switchProbed(w, e.session, e.can, e.places)
 		e.answer <- struct{}{}
 	case portsChanged:
 		w.touch(e.session)

@@ -35,7 +35,7 @@ func (c *Controller) setFabric(w *world) (left *session) {
 		w.digest = topology.DigestOf(w.intent.Index)
 		w.hosts.SetIntent(w.digest.String())
 	case !spans && w.fabric != nil:
-		left, w.fabric, w.hosts = w.fabric.session, nil, nil
+		left, w.fabric, w.hosts, w.recalled = w.fabric.session, nil, nil, false
 		w.replace(w.intent.Index)
 	}
 	if spans {
@@ -154,12 +154,6 @@ func (w *world) moveTagged() {
 		}
 		w.move(ids)
 	}
-}
-
-// unplaced reports whether flows depend on which machines are on this host, but that is not
-// known yet.
-func (c *Controller) unplaced(w *world) bool {
-	return c.lifecycle != nil && w.plugged == nil && routing.Uplinks(w.intent.Index, w.host)
 }
 
 // replace sets placed, and marks all routers for compilation.

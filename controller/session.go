@@ -42,6 +42,8 @@ type session struct {
 
 	monitored bool // the switch reports changes to its flows
 
+	places []ofproto.FlowStats // from readPlaces, until the world has added the session
+
 	can     compile.Capabilities // owned by the world once it has added the session
 	probed  bool                 // can is the result of a probe, not an assumption; owned by the world
 	promote chan struct{}        // capacity 1: probe and lead
@@ -166,6 +168,9 @@ func (c *Controller) introduce(ctx context.Context, s *session) (router string, 
 		s.log.Info("switch does not report changes to its flows, reading them periodically", zap.Duration("interval", c.cfg.AuditInterval/10), zap.Error(err))
 	} else {
 		s.monitored = true
+	}
+	if s.places, err = s.readPlaces(ctx); err != nil {
+		return "", err
 	}
 	if c.leads.Load() {
 		if s.can, err = s.probe(ctx); err != nil {

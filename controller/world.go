@@ -40,7 +40,9 @@ type world struct {
 	unjudged    map[string]bool // routers whose conditions may have changed
 	unjudgedAll bool            // the conditions of all routers may have changed
 
-	lead bool // this daemon does not stand by
+	began    time.Time // the daemon's start
+	recalled bool      // the fabric bridge has connected, see [world.recall]
+	lead     bool      // this daemon does not stand by
 
 	lifecycle lifecycle.Report
 	owners    compile.Owners // MAC addresses of the routers' addresses
@@ -84,7 +86,7 @@ type version struct {
 
 // runWorld handles all queued events, then compiles the routers that they affected.
 func (c *Controller) runWorld(ctx context.Context, first *ledger.Intent) error {
-	w := &world{host: c.cfg.Host, dirty: make(map[string]bool), unjudged: make(map[string]bool), unjudgedAll: true, waiters: make(map[*waiter]bool), logged: c.cfg.LogRouter}
+	w := &world{host: c.cfg.Host, began: time.Now(), dirty: make(map[string]bool), unjudged: make(map[string]bool), unjudgedAll: true, waiters: make(map[*waiter]bool), logged: c.cfg.LogRouter}
 	c.setIntent(w, first, nil)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

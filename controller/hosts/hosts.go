@@ -47,7 +47,8 @@ type Table struct {
 	peers map[string]*peer
 	next  time.Time // the next hello
 
-	claims map[string]map[string]claim // claims of the peers, by port and host
+	claims   map[string]map[string]claim // claims of the peers, by port and host
+	recalled map[string]string           // see Recall
 }
 
 // A peer is another host.
@@ -88,7 +89,7 @@ func (t *Table) SetPeers(ids []string, now time.Time) (changed []string) {
 		t.peers[id] = p
 	}
 	for id, p := range was {
-		changed = append(changed, t.replace(id, p, nil)...)
+		changed = append(append(changed, t.replace(id, p, nil)...), t.reported(id)...)
 	}
 	t.next = time.Time{}
 	return changed
@@ -105,12 +106,13 @@ func (t *Table) SetIntent(digest string) {
 // call were perhaps plugged in long ago, so their turn is 0. SetOwn returns the ports that may
 // have another place now, and the messages to send.
 func (t *Table) SetOwn(ports []string) (changed []string, send []Frame) {
+	first := t.own == nil
 	own := make(map[string]claim, len(ports))
 	for _, id := range ports {
 		c, known := t.own[id]
 		if !known {
 			c.Port = id
-			if t.own != nil {
+			if !first {
 				c.Turn = t.turn(id)
 			}
 			changed = append(changed, id)
@@ -123,8 +125,11 @@ func (t *Table) SetOwn(ports []string) (changed []string, send []Frame) {
 		}
 	}
 	t.own = own
-	if len(changed) == 0 {
+	if len(changed) == 0 && !first {
 		return nil, nil
+	}
+	if first {
+		changed = append(changed, t.reported(t.self)...)
 	}
 	t.seq++
 	t.split()
@@ -164,8 +169,11 @@ func (t *Table) message() message {
 	return message{Host: t.self, Run: t.run, Claims: t.seq, Parts: len(t.parts)}
 }
 
-// all returns the messages with all claims.
+// all returns the messages with all claims; none while they are not known.
 func (t *Table) all(to string) (out []Frame) {
+	if t.own == nil {
+		return nil
+	}
 	for i, part := range t.parts {
 		m := t.message()
 		m.Part, m.Ports = i+1, part
@@ -271,7 +279,7 @@ func (t *Table) part(id string, p *peer, m message) (changed []string) {
 		}
 	}
 	p.run, p.seq, p.known, p.parts = m.Run, m.Claims, true, nil
-	return t.replace(id, p, ports)
+	return append(t.replace(id, p, ports), t.reported(id)...)
 }
 
 // replace replaces the claims of a peer. It returns the ports with changed claims.
@@ -303,6 +311,9 @@ func (t *Table) replace(id string, p *peer, ports map[string]claim) (changed []s
 func (t *Table) Place(port, intended string) string {
 	if claimants := t.claimants(port, intended); len(claimants) > 0 {
 		return claimants[0]
+	}
+	if host := t.recalled[port]; host != "" {
+		return host
 	}
 	return intended
 }
@@ -374,25 +385,4 @@ func (t *Table) Conflicts() (ports []string) {
 	}
 	slices.Sort(ports)
 	return ports
-}
-
-// A State is the state of another host.
-type State struct {
-	Host       string
-	Heard      time.Time // time of the last message; zero before the first
-	Alive      bool      // it is heard
-	Silent     bool      // no message has come for Silence, also since the host was added
-	Version    string    // version of its ofdvr; "" if not known
-	SameIntent bool      // its digest equals ours, or is not known
-	Machines   int       // plugged there
-}
-
-// States returns the states of the other hosts, by ID.
-func (t *Table) States(now time.Time) (out []State) {
-	for _, id := range t.sorted() {
-		p := t.peers[id]
-		silent := !p.alive && now.Sub(p.added) > Silence
-		out = append(out, State{id, p.heard, p.alive, silent, p.version, p.intent == "" || p.intent == t.intent, len(p.ports)})
-	}
-	return out
 }

@@ -36,6 +36,12 @@ func newFleet(t *rapid.T, n int) *fleet {
 
 func (f *fleet) restart(id string) {
 	f.turn++
+	places := make(map[string]string) // as the flows of the last daemon have them
+	if old := f.hosts[id]; old != nil {
+		for _, p := range []string{"p0", "p1", "p2"} {
+			places[p] = old.Place(p, "h1")
+		}
+	}
 	f.hosts[id] = New(id, "test", uint64(f.turn)*7919%1000)
 	for p := range f.plug[id] {
 		f.plug[id][p] = 0
@@ -44,6 +50,12 @@ func (f *fleet) restart(id string) {
 		f.plug[id] = make(map[string]int)
 	}
 	f.hosts[id].SetPeers(f.others(id), f.now)
+	f.hosts[id].Recall(places)
+	for p, at := range places {
+		if got := f.hosts[id].Place(p, "h1"); got != at {
+			f.t.Fatalf("%s says after its restart that %s is on %s, and said %s before", id, p, got, at)
+		}
+	}
 	f.own(id)
 }
 
@@ -260,4 +272,61 @@ func TestHelloAfterNewIntent(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A recalled place counts until the host there has reported its machines. A host that does not know
+// its own machines yet reports none.
+func TestRecall(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	h1, h2 := New("h1", "test", 1), New("h2", "test", 2)
+	h1.SetPeers([]string{"h2", "h3"}, now)
+	h2.SetPeers([]string{"h1", "h3"}, now)
+	places := func(table *Table, want map[string]string) {
+		t.Helper()
+		for port, host := range want {
+			if got := table.Place(port, "h9"); got != host {
+				t.Errorf("%s is on %s, want %s", port, got, host)
+			}
+		}
+	}
+	if changed := h1.Recall(map[string]string{"a": "h1", "b": "h2", "c": "h2", "d": "h3", "e": "h4"}); len(changed) != 4 {
+		t.Errorf("changed: %v", changed)
+	}
+	places(h1, map[string]string{"a": "h1", "b": "h2", "c": "h2", "d": "h3", "e": "h9"})
+	exchange := func(from, to *Table, frames []Frame) (changed []string) {
+		t.Helper()
+		for len(frames) > 0 {
+			f := frames[0]
+			frames = frames[1:]
+			if f.To != to.self {
+				continue
+			}
+			answer, c, _, err := to.Received(from.self, f.Data, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			changed = append(changed, c...)
+			frames = append(frames, answer...)
+			if len(answer) > 0 {
+				from, to = to, from
+			}
+		}
+		return changed
+	}
+	hello, _, _ := h2.Tick(now)
+	exchange(h2, h1, hello) // h1 asks for the claims of h2
+	places(h1, map[string]string{"b": "h2", "c": "h2"})
+	if changed, _ := h1.SetOwn([]string{"f"}); !slices.Contains(changed, "a") || !slices.Contains(changed, "f") {
+		t.Errorf("changed: %v", changed)
+	}
+	places(h1, map[string]string{"a": "h9", "f": "h1"})
+	_, send := h2.SetOwn([]string{"b"})
+	if changed := exchange(h2, h1, send); !slices.Contains(changed, "c") {
+		t.Errorf("changed: %v", changed)
+	}
+	places(h1, map[string]string{"b": "h2", "c": "h9", "d": "h3"})
+	if changed := h1.SetPeers([]string{"h2"}, now); !slices.Contains(changed, "d") {
+		t.Errorf("changed: %v", changed)
+	}
+	places(h1, map[string]string{"d": "h9"})
 }

@@ -103,6 +103,36 @@ func TestSwitchGivesBackFabricPrograms(t *testing.T) {
 	})
 }
 
+// Where machines are can be read back from the flows, of hosts to which tunnels lead.
+func TestPlaces(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m, facts := drawFleet(t)
+		x := routing.NewIndex(m)
+		var flows []ofproto.FlowStats
+		for f := range compile.CompileFabric(compile.Program{}, x, facts).Flows.All() {
+			for _, filter := range compile.PlaceFilters() {
+				if f.Table == filter.Table && f.Cookie&filter.CookieMask == filter.Cookie {
+					flows = append(flows, ofproto.FlowStats{Flow: f})
+				}
+			}
+		}
+		got := compile.Places(x, "h1", flows)
+		for _, p := range m.Ports {
+			n, _ := x.Network(p.Network)
+			want := p.Host
+			if h := x.Host(want); h == nil || !h.Tunnel.Address.IsValid() || n.VNI == 0 || facts.Ports[n.FabricPort()] == 0 || want != "h1" && facts.Ports[h.Tunnel.Type.PortName()] == 0 {
+				want = ""
+			}
+			if !routing.Tunnels(x, "h1") {
+				want = ""
+			}
+			if got[p.ID] != want {
+				t.Errorf("port %s is on %q, want %q", p.ID, got[p.ID], want)
+			}
+		}
+	})
+}
+
 // The number of flows grows linearly with the machines on other hosts.
 func TestFabricFlowsAreLinear(t *testing.T) {
 	flows := func(machines int) int {

@@ -98,6 +98,14 @@ func (s *courier) receive(fl *flowing, conn net.PacketConn) {
 	}
 }
 
+// begins logs the number of the next packet of each flow.
+func (s *courier) begins(what string) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.t.Logf("packet %d: %s", s.sent, what)
+}
+
 // passes returns when that many more packets have been sent in each direction, and the last one of
 // each has arrived.
 func (s *courier) passes(packets int) {
@@ -140,14 +148,14 @@ func (s *courier) end() {
 		defer s.mu.Unlock()
 		var errs []error
 		for _, fl := range s.flows {
-			lost := 0
-			for _, got := range fl.got {
+			var lost []int
+			for number, got := range fl.got {
 				if !got {
-					lost++
+					lost = append(lost, number)
 				}
 			}
-			if lost > 0 {
-				errs = append(errs, fmt.Errorf("%s: %d of %d are lost", fl.name, lost, len(fl.got)))
+			if len(lost) > 0 {
+				errs = append(errs, fmt.Errorf("%s: %d of %d are lost, from number %d to %d", fl.name, len(lost), len(fl.got), lost[0], lost[len(lost)-1]))
 			}
 		}
 		return errors.Join(errs...)

@@ -205,7 +205,12 @@ type status struct {
 		Endpoint  string
 		Connected bool
 	}
-	Fabric  *struct{ Settled bool } // the fabric bridge
+	Fabric *struct{ Settled bool } // the fabric bridge
+	Hosts  []struct {
+		ID       string
+		Alive    bool
+		Machines int
+	}
 	Routers []struct {
 		ID, Bridge         string
 		Managed, Connected bool

@@ -30,7 +30,7 @@ func TestSecondDaemon(t *testing.T) {
 // has read the bridge's flows.
 func (s *site) standby() *lab.Process {
 	s.t.Helper()
-	args := []string{"serve", "--standby"}
+	args := append([]string{"serve", "--standby"}, s.flags...)
 	if s.file != "" {
 		args = append(args, "--topology", s.file)
 	}

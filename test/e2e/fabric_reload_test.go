@@ -1,0 +1,125 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// A changed file costs no packet of others and sends no flow mod but for the difference, on each host:
+// a port is added and removed, and a host, with its machines.
+func TestFleetReloads(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 3, blueAndGreen)
+	all := f.hosts
+	f.hosts = all[:2]
+	machines := strings.Fields("b11 g11 b21 g21")
+	f.serve(fleetTopology(2, blueAndGreen, machines))
+	for _, m := range machines {
+		f.plug(m)
+	}
+	// In the userspace datapath, Open vSwitch drops packets to tunnels while it reads the host's
+	// routes, which it does after each change of a link. So this one is plugged in before.
+	b22 := fleetMachine(0, "b22")
+	b22.VLAN = 4095
+	f.add(2, b22)
+	f.ends["b22"].spoke = true
+	f.settle()
+	f.acquainted(2)
+	traffic := f.courier(t, strings.Fields("b11>g21 g21>b11 b11>b21 g11>b11 b21>g21 g21>g11")...)
+	traffic.passes(50)
+	// change loads a topology on all hosts, and checks that only flows with one of the words come
+	// and go, and each with one flow mod.
+	change := func(what, topology string, added, deleted []string) {
+		t.Helper()
+		before, mods := f.agedPrograms(), make([]float64, len(f.hosts))
+		for i, s := range f.hosts {
+			mods[i] = s.flowMods()
+		}
+		traffic.begins(what)
+		f.reload(topology)
+		traffic.passes(50)
+		after := f.programs()
+		want := make([]float64, len(f.hosts))
+		for i := range f.hosts {
+			total := 0
+			for _, b := range []string{bridge, "br-fabric"} {
+				where := fmt.Sprintf("h%d %s", i+1, b)
+				come, gone := strange(before[where], after[where]), strange(after[where], before[where])
+				mustConcern(t, what+": new flow on "+where, come, added)
+				mustConcern(t, what+": deleted flow on "+where, gone, deleted)
+				total += len(come) + len(gone)
+				want[i] += float64(len(come)+len(gone)) + ofNeighbours(before[where]) + ofNeighbours(after[where])
+				if err := untouched(before[where], after[where], func(key string) bool { _, stays := after[where].flows[key]; return stays }); err != nil {
+					t.Errorf("%s: %s: %v", what, where, err)
+				}
+			}
+			if total == 0 {
+				t.Errorf("%s: h%d has no other flows", what, i+1)
+			}
+		}
+		for i, s := range f.hosts {
+			if n := s.flowMods() - mods[i]; n > want[i] {
+				t.Errorf("%s: h%d sent %v flow mods, want %v", what, i+1, n, want[i])
+			}
+		}
+	}
+	none := []string(nil)
+	words := func(name string) []string {
+		c := fleetMachine(f.network(name), name)
+		return []string{c.MAC, address(c, 0), address(c, 1)}
+	}
+	host3 := []string{"tun_src=192.168.77.3"}
+
+	change("a port is added", fleetTopology(2, blueAndGreen, append(machines, "b22")), words("b22"), none)
+	f.ends["b22"].spoke = false
+	f.settle()
+	ping(t, f.machines["g11"], address(b22, 0), lab.PingOptions{})
+	change("a port is removed", fleetTopology(2, blueAndGreen, machines), none, words("b22"))
+
+	change("a host is added", fleetTopology(3, blueAndGreen, machines), host3, none)
+	f.hosts = all
+	h3 := f.hosts[2]
+	h3.write(fleetTopology(3, blueAndGreen, machines))
+	h3.serve("--host", "h3")
+	f.settle()
+	traffic.passes(50)
+	change("a port on the new host is added", fleetTopology(3, blueAndGreen, append(machines, "g31")), words("g31"), none)
+	f.plug("g31")
+	f.settle()
+	ping(t, f.machines["b11"], address(f.machines["g31"].MachineConfig, 0), lab.PingOptions{})
+	ping(t, f.machines["g31"], address(f.machines["b21"].MachineConfig, 1), lab.PingOptions{})
+
+	f.unplug("g31")
+	change("a port on the host is removed", fleetTopology(3, blueAndGreen, machines), none, words("g31"))
+	h3.stop()
+	f.hosts = all[:2]
+	change("the host is removed", fleetTopology(2, blueAndGreen, machines), none, host3)
+	traffic.end()
+}
+
+// strange returns the flows of the second table that the first lacks, without those of neighbours.
+func strange(known, t flowTable) (keys []string) {
+	for _, key := range t.find() {
+		if _, ok := known.flows[key]; !ok && !ofNeighbour(key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// mustConcern fails the test if a flow has none of the words.
+func mustConcern(t *testing.T, what string, flows, words []string) {
+	t.Helper()
+	for _, key := range flows {
+		concerns := false
+		for _, w := range words {
+			concerns = concerns || strings.Contains(key, w)
+		}
+		if !concerns {
+			t.Errorf("%s: %s", what, key)
+		}
+	}
+}

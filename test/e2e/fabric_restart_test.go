@@ -1,0 +1,258 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// scattered are machines on three hosts, as the topology has them: some where it says, one elsewhere,
+// and some for which it names no host.
+var scattered = strings.Fields("b11 g12@ b21 g22@ b31@h1 g31@")
+
+// scatteredFleet returns a fleet with [scattered], whose hosts know where all machines are.
+func scatteredFleet(t *testing.T) *fleet {
+	t.Helper()
+	f := newFleet(t, 3, blueAndGreen)
+	f.serve(fleetTopology(3, blueAndGreen, scattered))
+	for _, m := range scattered {
+		name, _, _ := strings.Cut(m, "@")
+		f.plug(name)
+	}
+	f.settle()
+	f.acquainted(2)
+	return f
+}
+
+// acquainted waits until each host has heard of a number of machines on each host.
+func (f *fleet) acquainted(machines int) {
+	f.t.Helper()
+	for i, s := range f.hosts {
+		s.eventually(fmt.Sprintf("h%d to hear of all machines", i+1), func() error {
+			st, err := s.readStatus()
+			if err != nil {
+				return err
+			}
+			for _, h := range st.Hosts {
+				if !h.Alive || h.Machines != machines {
+					return fmt.Errorf("%+v", st.Hosts)
+				}
+			}
+			return nil
+		})
+	}
+	f.settle()
+}
+
+// programs returns the flows of each host's routing bridge and fabric bridge, except learned ones, by
+// host and bridge.
+func (f *fleet) programs() map[string]flowTable {
+	f.t.Helper()
+	out := make(map[string]flowTable)
+	for i, s := range f.hosts {
+		for _, b := range []string{bridge, "br-fabric"} {
+			flows := s.flows(b)
+			maps.DeleteFunc(flows.flows, func(key string, _ flow) bool { return b == "br-fabric" && isLearned.MatchString(key) })
+			out[fmt.Sprintf("h%d %s", i+1, b)] = flows
+		}
+	}
+	return out
+}
+
+// isLearned is for keys of a fabric bridge's flowTable.
+var isLearned = regexp.MustCompile(`^table=(6|8),.*priority=100`)
+
+// agedPrograms is programs when all flows are old enough to be compared.
+func (f *fleet) agedPrograms() map[string]flowTable {
+	f.t.Helper()
+	for _, s := range f.hosts {
+		s.aged(bridge)
+		s.aged("br-fabric")
+	}
+	return f.programs()
+}
+
+// mustBeSame fails the test if a flow has changed.
+func mustBeSame(t *testing.T, before, after map[string]flowTable) {
+	t.Helper()
+	for where := range before {
+		t.Run(where, func(t *testing.T) { mustBeUntouched(t, before[where], after[where]) })
+	}
+}
+
+// ofNeighbours returns the number of flows of neighbours that a host's namespace has resolved.
+func ofNeighbours(t flowTable) (n float64) {
+	for key := range t.flows {
+		if ofNeighbour(key) {
+			n++
+		}
+	}
+	return n
+}
+
+// crossing are pairs of scattered in both directions between h1 and the other hosts.
+var crossing = strings.Fields("b11>b21 b21>b11 g12>b21 b21>g12 b11>g22 g22>b11 b11>b31 b31>b11 g12>g31 g31>g12")
+
+// A daemon that is killed and started again costs no packet and sends no flow mod, whether the sender
+// or the receiver is on its host, and wherever the file says that machines are. That holds even if
+// other daemons, which know where their machines are, do not run.
+func TestOwnDaemonRestarts(t *testing.T) {
+	t.Parallel()
+	f := scatteredFleet(t)
+	h1, h2 := f.hosts[0], f.hosts[1]
+	traffic := f.courier(t, crossing...)
+	traffic.passes(50)
+	before, mods := f.agedPrograms(), f.hosts[2].flowMods()
+	restart := func(s *site) {
+		t.Helper()
+		s.daemon.Kill()
+		traffic.passes(50)
+		s.serve(s.flags...)
+		s.settle()
+		traffic.passes(50)
+	}
+	sent := func(s *site) {
+		t.Helper()
+		where := fmt.Sprintf("h%d ", f.number(s.Host)) + bridge
+		allowed := ofNeighbours(before[where]) + ofNeighbours(s.flows(bridge)) // the kernel forgets some, and resolves them again
+		if n := s.flowMods(); n > allowed {
+			t.Errorf("h%d sent %v flow mods", f.number(s.Host), n)
+		}
+	}
+	for _, s := range []*site{h1, h2} {
+		restart(s)
+		f.acquainted(2)
+		sent(s)
+	}
+	h2.daemon.Kill()
+	restart(h1)
+	sent(h1)
+	h2.serve(h2.flags...)
+	f.acquainted(2)
+	traffic.passes(50)
+	sent(h1)
+	sent(h2)
+	if n := f.hosts[2].flowMods() - mods; n > 2*ofNeighbours(before["h3 "+bridge]) {
+		t.Errorf("h3 sent %v flow mods", n)
+	}
+	traffic.end()
+	mustBeSame(t, before, f.programs())
+}
+
+// While the database of a host is down, and when it is back, no flow changes. Machines of other hosts
+// lose no packet.
+func TestOwnDatabaseRestarts(t *testing.T) {
+	t.Parallel()
+	f := scatteredFleet(t)
+	h1 := f.hosts[0]
+	across, others := f.courier(t, crossing...), f.courier(t, "b21>g31", "g31>b21", "g22>b31")
+	across.passes(50)
+	others.passes(50)
+	before, transactions, mods := f.agedPrograms(), len(h1.transactions()), h1.flowMods()
+	h1.Database().Kill()
+	h1.eventually("the daemon to lose the database", func() error {
+		if st := h1.status(); st.OVSDB.Connected {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+	if err := h1.StartDatabase(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.acquainted(2)
+	across.passes(50)
+	others.end()
+	if lab.Datapath() == lab.Kernel { // in userspace, the switch forwards only with its database
+		across.end()
+	}
+	mustBeSame(t, before, f.programs())
+	if n := h1.flowMods() - mods; n > 2*ofNeighbours(before["h1 "+bridge]) {
+		t.Errorf("%v flow mods", n)
+	}
+	if n := len(h1.transactions()) - transactions; n != 0 {
+		t.Errorf("%d transactions", n)
+	}
+}
+
+// When a host's switch was killed and started again, each of its flows has been sent once, and no
+// flow of another host.
+func TestOwnSwitchRestarts(t *testing.T) {
+	t.Parallel()
+	f := scatteredFleet(t)
+	h1 := f.hosts[0]
+	across, others := f.courier(t, crossing...), f.courier(t, "b21>g31", "g31>b21", "g22>b31")
+	across.passes(50)
+	others.passes(50)
+	before, mods := f.agedPrograms(), h1.flowMods()
+	h1.Switch().Kill()
+	h1.eventually("the daemon to lose the switch", func() error {
+		if st := h1.status(); st.Settled || st.Fabric.Settled {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+	if err := h1.StartSwitch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.acquainted(2)
+	across.passes(50)
+	others.end()
+	after := f.programs()
+	want := 0.0
+	for where := range before {
+		b, a := before[where], after[where]
+		if !strings.HasPrefix(where, "h1 ") {
+			mustBeUntouched(t, b, a)
+			continue
+		}
+		for key := range b.flows {
+			if _, ok := a.flows[key]; !ok && !ofNeighbour(key) {
+				t.Errorf("%s: flow is gone: %s", where, key)
+			}
+		}
+		want += float64(len(a.flows)) + ofNeighbours(a)
+	}
+	if n := h1.flowMods() - mods; n > want {
+		t.Errorf("%v flow mods, want %v", n, want)
+	}
+}
+
+// A daemon that stands by takes over when the leader is killed: no packet is lost and no flow is
+// touched, even for machines that have moved while it stood by.
+func TestStandbyTakesOverTheFabric(t *testing.T) {
+	t.Parallel()
+	f := scatteredFleet(t)
+	f.moves = true
+	h1 := f.hosts[0]
+	second := h1.standby()
+	f.unplug("g31")
+	f.plugAt(2, "g31")
+	f.settle()
+	ping(t, f.machines["b11"], address(f.machines["g31"].MachineConfig, 0), lab.PingOptions{Count: 3})
+	traffic := f.courier(t, crossing...)
+	traffic.passes(50)
+	before := f.agedPrograms()
+	h1.daemon.Kill()
+	h1.daemon = second
+	h1.settle()
+	traffic.passes(50)
+	h1.eventually("messages of the other hosts", func() error {
+		for _, h := range h1.status().Hosts {
+			if !h.Alive {
+				return fmt.Errorf("host %s is not heard", h.ID)
+			}
+		}
+		return nil
+	})
+	h1.settle()
+	traffic.passes(50)
+	traffic.end()
+	mustBeSame(t, before, f.programs())
+	if n := h1.flowMods(); n > 2*ofNeighbours(before["h1 "+bridge]) {
+		t.Errorf("%v flow mods", n)
+	}
+}
