@@ -33,7 +33,7 @@ func newAPI() api {
 	}
 }
 
-// limits are the reasons for which clients are refused or disconnected.
+// limits has the reasons why clients are refused or disconnected.
 var limits = []string{"queue_timeout", "response_too_large", "too_many_clients", "too_many_connections", "read_timeout", "response_memory", "body_too_large", "body_timeout", "body_memory"}
 
 // Limited records a client that was refused or disconnected because of a limit.
@@ -47,7 +47,7 @@ func (e *api) Requests(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		a := answer{ResponseWriter: w, begun: func(status int) {
-			method, route := "other", "other" // for all unknown methods and routes, so that a client cannot create series
+			method, route := "other", "other" // one series for all unknown methods and routes, so that a client cannot create series
 			if slices.Contains(methods, r.Method) {
 				method = r.Method
 			}
@@ -69,7 +69,7 @@ type answer struct {
 }
 
 func (a *answer) begin(status int) {
-	if a.begun != nil && status >= 200 { // a 1xx status is followed by another
+	if a.begun != nil && status >= 200 { // another status follows a 1xx status
 		a.begun(status)
 		a.begun = nil
 	}

@@ -1,5 +1,5 @@
 // Package metrics exposes the controller to Prometheus. Only package main imports it. Other
-// packages declare the small interface that they report to, and the types here implement these
+// packages report to small interfaces that they declare themselves. The types here implement these
 // interfaces.
 package metrics
 
@@ -114,9 +114,8 @@ func counters(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ofdvr_" + name, Help: help}, labels)
 }
 
-// histogram returns a histogram with 16 exponential buckets. The first bucket ends at the
-// parameter shortest, in seconds. Each further bucket ends at twice the time of the one
-// before.
+// histogram returns a histogram with 16 buckets. The first bucket ends at shortest, in seconds.
+// Each further bucket ends at twice the time of the previous bucket.
 func histogram(name, help string, shortest float64) prometheus.Histogram {
 	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ofdvr_" + name, Help: help, Buckets: prometheus.ExponentialBuckets(shortest, 2, 16)})
 }

@@ -11,7 +11,7 @@ import (
 // scrape, so that removed objects leave no stale series.
 type State struct {
 	Revision     uint64         // of the intent
-	Objects      map[string]int // of the intent, by kind
+	Objects      map[string]int // number of objects in the intent, by kind
 	Quarantined  map[string]int // objects that cannot be used, by kind
 	Machines     map[string]int // ports that are up, by the state of their machine, see ofdvr_ports_seen
 	FileMistakes int            // mistakes in the latest version of the topology file
@@ -71,7 +71,7 @@ type Connection struct {
 	Requests int // requests without a complete reply
 }
 
-// Counters are the counters of a router that do not belong to an interface, route or port.
+// Counters has the counters of a router that do not belong to an interface, route or port.
 type Counters struct {
 	Age     float64           // in seconds; less than 0 if the switch was not read yet
 	Dropped map[string]uint64 // packets, by reason
@@ -210,7 +210,7 @@ func (ch sink) counter(d *prometheus.Desc, v uint64, labels ...string) {
 func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 	s, err := c.read(context.Background())
 	if err != nil {
-		if !errors.Is(err, context.Canceled) { // otherwise the daemon is shutting down
+		if !errors.Is(err, context.Canceled) { // if canceled, the daemon is shutting down
 			to <- prometheus.NewInvalidMetric(descBridges, err)
 		}
 		return

@@ -20,14 +20,14 @@ type answer struct {
 	made    chan struct{} // closed when the answer is complete
 	header  http.Header
 	status  int
-	refused string // error text for the client if there is no answer; else ""
+	refused string // error text for the client, if no answer could be made; else ""
 	reason  string // the limit that refused the answer; else ""
 
 	// Guarded by owner.mu.
 	chunks  [][]byte
 	size    int
 	readers map[*reader]bool
-	cut     bool // its memory was taken because its readers were too slow
+	cut     bool // its readers were too slow, so its memory was freed
 }
 
 // A reader is a client that reads an answer.
@@ -104,7 +104,7 @@ func (an *answer) end(cut bool) {
 		if rd.reads {
 			rd.control.SetWriteDeadline(time.Now()) // an error means that the client has disconnected
 		}
-		if cut { // including readers that have not begun
+		if cut { // also readers that have not begun
 			an.owner.Limited(ReasonResponseMemory)
 		}
 	}
@@ -155,7 +155,7 @@ func (a *Answers) write(an *answer, rd *reader, head bool) {
 			panic(http.ErrAbortHandler)
 		}
 	}
-	rd.control.Flush() // before the deadline; an error means that the client has disconnected
+	rd.control.Flush() // flush before the deadline passes; an error means that the client has disconnected
 }
 
 // chunk returns chunk i of an answer and extends the client's deadline, but not beyond
@@ -174,6 +174,6 @@ func (a *Answers) chunk(an *answer, rd *reader, i int, limit time.Time) ([]byte,
 		deadline = limit
 	}
 	rd.reads = true
-	rd.control.SetWriteDeadline(deadline) // a writer without deadlines (in tests) has no slow client
+	rd.control.SetWriteDeadline(deadline) // ignore the error: only writers in tests have no deadlines
 	return an.chunks[i], true
 }

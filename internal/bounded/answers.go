@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// Limits bound the cost of answers.
+// Limits has limits for the cost of answers.
 type Limits struct {
 	Answer int // maximum size of an answer in bytes
 	Held   int // maximum total size of all answers being written or read, in bytes
-	// Patience is the longest time that a request waits for its turn, that an answer
-	// may take to be written, and that a client may take to read a part of it.
+	// Patience is a time limit. It applies to the wait of a request for its turn, to the writing of
+	// an answer, and to the reading of each part by a client.
 	Patience time.Duration
 	// Rate is the minimum rate at which a client must read, in bytes per second.
 	Rate int
@@ -23,8 +23,7 @@ type Limits struct {
 	Limited func(reason string)
 }
 
-// Answers serve the answers of several handlers within common limits. Create them with
-// [New].
+// Answers serves the answers of several handlers within common limits. Create it with [New].
 type Answers struct {
 	Limits
 
@@ -36,11 +35,11 @@ type Answers struct {
 // New returns Answers within limits.
 func New(l Limits) *Answers { return &Answers{Limits: l} }
 
-// One returns a handler that runs h for one request at a time. After each request it pauses
-// for the duration of the request times the parameter share. Equal requests that arrive before
-// h begins share one answer, which is kept in memory until all their clients have read it. A
-// client that reads too slowly is disconnected. If a new answer exceeds the memory, the
-// readers of the oldest answers are disconnected.
+// One returns a handler that runs h for one request at a time. After each request it pauses for
+// share times the duration of the request. Equal requests that arrive before h begins share one
+// answer. The answer is kept in memory until all clients have read it. A client that reads too
+// slowly is disconnected. If a new answer does not fit into memory, the readers of the oldest
+// answers are disconnected.
 func (a *Answers) One(h http.Handler, share int) http.Handler {
 	return &line{answers: a, handler: h, share: share, turn: make(chan struct{}, 1), next: make(map[key]*answer)}
 }
@@ -74,8 +73,8 @@ func (l *line) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// join adds a reader to the answer for k that has not begun yet. The result first reports
-// whether the caller must make the answer.
+// join adds a reader to the answer for k that has not begun yet. If first is true, the caller must
+// make the answer.
 func (l *line) join(k key, rd *reader) (an *answer, first bool) {
 	l.answers.mu.Lock()
 	defer l.answers.mu.Unlock()

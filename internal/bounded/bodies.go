@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// Bodies receive and hold request bodies within common limits. Create them with
-// [NewBodies].
+// Bodies receives and holds request bodies within common limits. Create it with [NewBodies].
 type Bodies struct {
 	BodyLimits
 
@@ -23,13 +22,13 @@ type Bodies struct {
 	freed  chan struct{}  // closed when memory is freed
 }
 
-// BodyLimits bound the cost of request bodies.
+// BodyLimits has limits for the cost of request bodies.
 type BodyLimits struct {
 	Held  int           // maximum memory of all bodies, in bytes
 	Time  time.Duration // maximum time to receive a body
 	Start time.Duration // time before Rate applies
 	Rate  int           // minimum average rate in bytes per second
-	// Limited, unless nil, is called for each request whose body is refused.
+	// Limited is called for each refused body. It may be nil.
 	Limited func(r *http.Request, reason string)
 }
 
@@ -63,10 +62,9 @@ type Body struct {
 	refused bool
 }
 
-// Receive reads a request body. The body must have fewer bytes than the parameter most. The
-// caller must call Release after using the body. If the memory is used up, one of the
-// incomplete bodies that use more than an equal share of it is refused, namely the slowest.
-// Therefore small bodies are not refused because of large ones.
+// Receive reads a request body of less than most bytes. The caller must call Release after using
+// the body. If the memory is used up, the slowest incomplete body is refused that uses more than an
+// equal share of the memory. So small bodies are not refused because of large ones.
 func (s *Bodies) Receive(ctx context.Context, w http.ResponseWriter, r *http.Request, most int) (*Body, error) {
 	b := &Body{of: s, r: r, control: http.NewResponseController(w), began: time.Now()}
 	err := tooLong(most)
@@ -91,7 +89,7 @@ func (s *Bodies) Receive(ctx context.Context, w http.ResponseWriter, r *http.Req
 		}
 		return nil, err
 	}
-	b.control.SetReadDeadline(time.Time{}) // otherwise the server cancels the request at the deadline
+	b.control.SetReadDeadline(time.Time{}) // end the deadline; otherwise the server would cancel the request when it passes
 	return b, nil
 }
 
@@ -148,7 +146,7 @@ func (b *Body) took() error {
 		return ErrNoRoom
 	}
 	within := min(b.of.Time, b.of.Start+time.Duration(b.n)*time.Second/time.Duration(b.of.Rate))
-	b.control.SetReadDeadline(b.began.Add(within)) // fails only for requests without a connection (in tests)
+	b.control.SetReadDeadline(b.began.Add(within)) // ignore the error: only requests in tests have no connection
 	return nil
 }
 
@@ -179,17 +177,16 @@ func (b *Body) grow(ctx context.Context, most int) error {
 	return b.took()
 }
 
-// waited extends the body's time by d, the time that the body waited for memory.
+// waited extends the time for the body by d, which it has spent waiting for memory.
 func (b *Body) waited(d time.Duration) {
 	b.of.mu.Lock()
 	defer b.of.mu.Unlock()
 	b.began = b.began.Add(d)
 }
 
-// take reserves memory for a body. If the limit is reached, it refuses the slowest of the
-// incomplete bodies that use more than an equal share. If no body uses more, it refuses the
-// slowest of all. If there is no other incomplete body, take returns a channel that is closed
-// when memory is freed.
+// take reserves memory for a body. If the limit is reached, it refuses another incomplete body: the
+// slowest that uses more than an equal share or, if no body does, the slowest of all. If there is
+// no other incomplete body, take returns a channel that is closed when memory is freed.
 func (b *Body) take(room int) (wait <-chan struct{}, err error) {
 	s := b.of
 	s.mu.Lock()
@@ -208,7 +205,7 @@ func (b *Body) take(room int) (wait <-chan struct{}, err error) {
 	share := s.Held / len(s.coming)
 	for other := range s.coming {
 		if other.refused {
-			missing -= other.room // the refused body is about to free this memory
+			missing -= other.room // the refused body will free this memory
 			continue
 		}
 		others = others || other != b

@@ -39,7 +39,7 @@ func TestRefusedBodiesAreReported(t *testing.T) {
 			}))
 			first := dial(t, addr)
 			fmt.Fprintf(first, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", c.length, strings.Repeat(" ", c.sent))
-			if c.reason == ReasonBodyMemory { // the first body must hold its memory
+			if c.reason == ReasonBodyMemory { // the first body must keep its memory
 				until(t, "the first body to have its memory", func() bool {
 					bodies.mu.Lock()
 					defer bodies.mu.Unlock()

@@ -17,7 +17,8 @@ import (
 
 const limit = 20 * time.Second // longest wait for a condition
 
-// testLimits are large enough for everything that a test does not limit.
+// testLimits returns limits that are so large that no test reaches them, except those that it
+// lowers.
 func testLimits() Limits {
 	return Limits{Answer: 8 << 20, Held: 16 << 20, Patience: limit, Rate: 1 << 10, Refuse: func(w http.ResponseWriter, status int, detail string) { http.Error(w, detail, status) }, Limited: func(string) {}}
 }
@@ -44,7 +45,7 @@ func (c *tally) of(reason string) int {
 	return c.n[reason]
 }
 
-// serve serves h, with a limit of 1000 connections, until the test ends, and returns the address.
+// serve serves h until the test ends, with a limit of 1000 connections. It returns the address.
 func serve(t *testing.T, h http.Handler) string { return serveTo(t, h, &Connections{Most: 1000}) }
 
 // serveTo is serve with the given limits.
@@ -158,8 +159,7 @@ func TestSameRequestsShareAnAnswer(t *testing.T) {
 	until(t, "the memory to be freed", func() bool { return a.bytes() == 0 })
 }
 
-// If there is no memory for a new answer, the slow readers of the oldest answer are
-// disconnected.
+// If a new answer does not fit into memory, the slow readers of the oldest answer are disconnected.
 func TestOldestAnswerMakesRoom(t *testing.T) {
 	l := testLimits()
 	var count tally
@@ -221,8 +221,8 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
-// A request is refused if its response is too large, fails, or does not start in time. A
-// client is refused if there are too many.
+// A request is refused if its response is too large, fails, or does not start in time. A client is
+// refused if too many clients wait.
 func TestRefusals(t *testing.T) {
 	l := testLimits()
 	var count tally
@@ -264,7 +264,7 @@ func TestRefusals(t *testing.T) {
 	c.want(503, "too many clients")
 }
 
-// A new connection is always served. To make room, idle connections are closed first, then
+// A new connection is always served. If there are too many, idle connections are closed first, then
 // connections in use, both in order of age.
 func TestConnections(t *testing.T) {
 	hold, began := make(chan struct{}), make(chan struct{}, 10)

@@ -1,5 +1,5 @@
-// Package bounded serves HTTP to unknown clients. It bounds the memory and time for that,
-// independently of the number of clients and the speed at which they read.
+// Package bounded serves HTTP to unknown clients. It bounds the memory and time, whatever the
+// number of clients and however slowly they read.
 package bounded
 
 import (
@@ -11,7 +11,7 @@ import (
 // sendBuffer is the kernel's send buffer of a connection, in bytes.
 const sendBuffer = 128 << 10
 
-// These are the reasons that a client is refused or disconnected.
+// Reasons why a client is refused or disconnected.
 const (
 	ReasonQueueTimeout       = "queue_timeout"        // the request waited too long for its turn
 	ReasonResponseTooLarge   = "response_too_large"   // the response exceeds the limit
@@ -24,10 +24,9 @@ const (
 	ReasonBodyMemory         = "body_memory"          // all bodies together exceeded the limit, and this one was the slowest
 )
 
-// Connections limits the connections of a server to Most. A new connection beyond Most closes
-// another: the connection that has been idle the longest or, if none is idle, the oldest.
-// Therefore a new client is always served. The method State is the ConnState function for an
-// [http.Server].
+// Connections limits the connections of a server to Most. For a new connection beyond Most, another
+// is closed: the one that has been idle the longest or, if none is idle, the oldest. So a new
+// client is always served. Method State is the ConnState function for an [http.Server].
 type Connections struct {
 	Most    int
 	Limited func(reason string) // called for each connection that is closed; may be nil

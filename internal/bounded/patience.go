@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Patient returns a handler that disconnects clients which take longer than patience to read a
-// part of h's response. The server needs a WriteTimeout, within which h must start its
-// response. The function limited is called for each disconnected client.
+// Patient returns a handler that disconnects clients that take longer than patience to read a part
+// of h's response. The server needs a WriteTimeout, and h must start its response within that time.
+// limited is called for each disconnected client.
 func Patient(h http.Handler, patience time.Duration, limited func(reason string)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(&patient{ResponseWriter: w, control: http.NewResponseController(w), patience: patience, limited: limited}, r)

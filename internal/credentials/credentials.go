@@ -22,8 +22,7 @@ type Files struct {
 
 func (f Files) names() []string { return []string{f.PrivateKey, f.Certificate, f.CACert} }
 
-// Credentials are the contents of [Files]. Their methods may be called from any
-// goroutine.
+// Credentials has the contents of [Files]. Its methods may be called from any goroutine.
 type Credentials struct {
 	files  Files
 	client tls.ClientAuthType
@@ -39,16 +38,16 @@ type fileStamp struct {
 	size    int64
 }
 
-// WarnIfReadable warns if all users of this machine can read a secret of the daemon. The
-// parameter what describes the secret, such as "private key".
+// WarnIfReadable warns if all users of this machine can read a secret of the daemon. what describes
+// the secret, such as "private key".
 func WarnIfReadable(what, file string, log *zap.Logger) {
 	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o004 != 0 {
 		log.Warn("all users of this machine can read the "+what+", run: chmod o= "+file, zap.String("file", file), zap.Stringer("mode", info.Mode().Perm()))
 	}
 }
 
-// Load loads files for a server. The parameter client is the server's requirement for the
-// certificates of its clients.
+// Load loads files for a server. client is the server's requirement for the certificates of its
+// clients.
 func Load(files Files, client tls.ClientAuthType, log *zap.Logger) (*Credentials, error) {
 	c := &Credentials{files: files, client: client, log: log}
 	c.stamps = c.stamp()
@@ -95,8 +94,8 @@ func (c *Credentials) stamp() (s [3]fileStamp) {
 	return s
 }
 
-// Current returns the configuration for a new connection. If the files have changed, it
-// reloads them; if that fails, the previous configuration stays in use.
+// Current returns the configuration for a new connection. If the files have changed, it reloads
+// them. If the reload fails, the previous configuration stays in use.
 func (c *Credentials) Current() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()

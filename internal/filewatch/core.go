@@ -8,7 +8,7 @@ import (
 
 // A pace has the time constants of a Watcher.
 type pace struct {
-	quiet time.Duration // time from an event to the look at the file
+	quiet time.Duration // time between an event and the look at the file
 	burst time.Duration // maximum delay of that look by further events
 	grace time.Duration // time that an error must last; an editor may remove and recreate the file
 	apart time.Duration // time between the two reads that must be equal if there are no leases
@@ -31,8 +31,7 @@ var usual = pace{
 	blind: time.Second,
 }
 
-// A state is a content or an error of a file, which can be reported. The zero state has no
-// content and no error.
+// A state is a report about a file: its content or an error. The zero state has neither.
 type state struct {
 	known bool
 	sum   [sha256.Size]byte // hash of the content
@@ -56,18 +55,18 @@ type core struct {
 	reported state // the last state reported
 	blind    bool  // the kernel does not report every change; set by the caller
 
-	due   time.Time // time of the next look if there are no events
+	due   time.Time // time of the next look without events
 	idles bool      // due is only a periodic look (pace.poll)
 
 	dirty        bool      // there were events since the last look
-	first, quiet time.Time // if dirty, the time of the first event and the time of the look after the events
+	first, quiet time.Time // if dirty: the time of the first event, and the time of the look after the events
 
 	doubt     doubt         // the result that must be confirmed before it is reported
 	backoff   time.Duration // time until the next look at a file that is open for writing
 	busySince time.Time     // zero if the file is not open for writing
 }
 
-// A doubt is a result that must be seen again. The zero doubt means none.
+// A doubt is a result that must be confirmed by another look. The zero doubt means no such result.
 type doubt struct {
 	failed bool  // the file could not be read, with any error
 	state  state // otherwise, the state that was read
@@ -75,8 +74,8 @@ type doubt struct {
 	since  time.Time
 }
 
-// newCore returns the core for a caller that already has the content have; nil means that the
-// caller has no content. The first look is due immediately.
+// newCore returns the core for a caller that already has the content have, or nil. The first look
+// is due immediately.
 func newCore(p pace, have []byte, now time.Time) core {
 	c := core{pace: p, due: now}
 	if have != nil {

@@ -9,9 +9,9 @@ import (
 )
 
 // TestCore simulates events and looks at the file at given times in ms. A step is "event", the
-// result of a look, or a check. The results are "A" and other letters for a content without a
-// writer, "?A" for a content that may have a writer, "busy", "gone" and "denied". "!" marks a
-// result that is reported. The check ">30" means that the next look is due at 30 ms.
+// result of a look, or a check. A result is "A" or another letter for a content without a writer,
+// "?A" for a content that may have a writer, "busy", "gone" or "denied". "!" marks results that
+// must be reported. The check ">30" means that the next look is due at 30 ms.
 func TestCore(t *testing.T) {
 	for _, c := range []struct{ law, steps string }{
 		{"the first look is immediate, the next after 5 s", "0 >0, 0 O, 0 >5000, 5000 O, 5000 >10000"},

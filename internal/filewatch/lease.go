@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A leaser takes a lease on a file that is open for reading. While the lease is held, no
-// process has the file open for writing. An open for writing blocks until the lease is
-// released, for at most 45 seconds (/proc/sys/fs/lease-break-time). With O_NONBLOCK it fails.
-// The function release reports whether the lease was held until then and blocks no process.
+// A leaser takes a lease on a file that is open for reading. While the lease is held, no process
+// has the file open for writing. An open for writing blocks until the lease is released, for at
+// most 45 seconds (/proc/sys/fs/lease-break-time). With O_NONBLOCK it fails. release reports
+// whether the lease was held until its call. It does not block other processes.
 //
 // The error is ErrBusy if a process has the file open for writing. Any other error means
 // that leases are not available.
@@ -20,9 +20,9 @@ type leaser func(f *os.File) (release func() (intact bool), err error)
 
 // takeLease is the leaser of Linux: fcntl(2), "Leases".
 //
-// The kernel sends a signal when a process waits for the lease. We need no signal. The
-// default, SIGIO, ends a process without a handler, although not a Go program. SIGURG is
-// harmless to every process.
+// The kernel sends a signal when a process waits for the lease. We do not need it. The default
+// signal, SIGIO, would end a process without a handler (not a Go program). SIGURG is harmless to
+// every process.
 func takeLease(f *os.File) (func() bool, error) {
 	if err := shared(f); err != nil {
 		return nil, err
@@ -65,9 +65,9 @@ func fcntl(f *os.File, cmd, arg int) (n int, err error) {
 // errShared means that a lease on the file does not exclude writers.
 var errShared = errors.New("other machines can write to the file system")
 
-// sharedTypes are the file systems (statfs(2)) that other machines can write to as well. On
-// these the kernel always refuses leases, or grants them without knowing the writers on other
-// machines.
+// sharedTypes are the file systems (statfs(2)) that other machines can write to as well. On these
+// file systems, the kernel always refuses leases, or grants them without knowing the writers on
+// other machines.
 var sharedTypes = []int64{
 	unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CEPH_SUPER_MAGIC,
 	unix.FUSE_SUPER_MAGIC, unix.V9FS_MAGIC, unix.AFS_SUPER_MAGIC, unix.AFS_FS_MAGIC, unix.CODA_SUPER_MAGIC, unix.OCFS2_SUPER_MAGIC,

@@ -36,8 +36,8 @@ func (m *model) content() string {
 	return fmt.Sprintf("content %d in two parts", m.n)
 }
 
-// is records the content of the file. The file has it already, or will have it before it can
-// be read again.
+// is records the new content of the file. The change happens before or right after the call, and
+// nobody reads the file in between.
 func (m *model) is(content string) {
 	m.had[content] = true
 	m.last = content

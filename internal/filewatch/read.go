@@ -18,10 +18,9 @@ const MaxSize = 33 << 20
 // incomplete.
 var ErrBusy = errors.New("a process has it open for writing")
 
-// Read returns the content of the file at one moment. The error wraps [ErrBusy] if a process
-// has the file open for writing; then a later call may succeed. If leases are not available,
-// Read cannot detect writers. A [Watcher] can, because it waits until the content stays the
-// same.
+// Read returns the content of the file at one moment. If a process has the file open for writing,
+// the error wraps [ErrBusy], and a later call may succeed. If leases are not available, Read cannot
+// detect writers. A [Watcher] can, because it waits until the content stays the same.
 func Read(path string) ([]byte, error) {
 	s := read(path, takeLease)
 	return s.data, s.err
@@ -31,7 +30,7 @@ func Read(path string) ([]byte, error) {
 type sight struct {
 	data    []byte
 	err     error // set if data could not be read; wraps ErrBusy if the file was open for writing
-	noLease error // the reason that there was no lease, so that data may be incomplete; nil if there was a lease
+	noLease error // reason why the file had no lease, so that data may be incomplete; nil with a lease
 	stamp   stamp // zero if the file could not be opened
 }
 
@@ -59,8 +58,8 @@ func read(path string, lease leaser) (s sight) {
 			s.data, s.err = nil, fmt.Errorf("read %s: %w", path, bare(s.err))
 		}
 	}()
-	// Without O_NONBLOCK the open would block on a pipe without a writer, or on a
-	// file with another process's lease.
+	// Without O_NONBLOCK, open would block on a pipe without a writer, or on a file with another
+	// process's lease.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
@@ -90,7 +89,7 @@ func read(path string, lease leaser) (s sight) {
 	return s
 }
 
-// readAll reads f to its end. The parameter size is the expected number of bytes.
+// readAll reads f to its end. size is the expected number of bytes.
 func readAll(f io.Reader, size int64) ([]byte, error) {
 	if size > MaxSize {
 		return nil, errTooBig

@@ -13,7 +13,7 @@ type way struct {
 	path   string             // path to watch, in an empty directory
 	setup  func(t testing.TB) // creates the file with the content "old"; nil means to write it
 	change func(t testing.TB) // changes the content to "new"
-	whole  bool               // the content is never incomplete
+	whole  bool               // the change is atomic: the content is never incomplete
 }
 
 // Each of the ways runs in a new working directory.
@@ -123,9 +123,9 @@ func chain(t testing.TB) {
 	must(t, os.Symlink("links/f", "f"))
 }
 
-// Each method of replacing a file causes one report of the new content. Later contents are
-// reported too. Looks happen only after events, and a short absence of the file is not
-// reported as an error.
+// Each method of replacing a file causes one report of the new content. Later contents are reported
+// too. The watcher looks only after events, and does not report a short absence of the file as an
+// error.
 func TestReplaceFile(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 // maxLinks is the maximum number of symbolic links in a path (path_resolution(7)).
 const maxLinks = 40
 
-// A trail is the sequence of directories and symbolic links that the kernel visits when it
-// resolves a path, as far as they exist.
+// A trail is the sequence of existing directories and symbolic links that the kernel visits when it
+// resolves a path.
 type trail struct {
 	places []place
 	names  map[string]bool // names that were looked up in these directories
@@ -23,9 +23,8 @@ type place struct {
 	dev, ino uint64
 }
 
-// follow returns the trail of an absolute path. A change can make the path lead to another
-// file, to no file, or to a file for the first time. Every such change affects a name in one
-// of the directories, or one of the places.
+// follow returns the trail of an absolute path. If a change makes the path lead to another file, to
+// no file, or to a new file, it changes a name in one of the directories, or one of the places.
 func follow(path string) trail {
 	t := trail{names: make(map[string]bool)}
 	info, err := os.Lstat("/")
@@ -63,7 +62,7 @@ func follow(path string) trail {
 			t.add(at, info)
 			dir = at
 		case 0:
-			t.add(at, info) // the file can be written under another name
+			t.add(at, info) // the file may also be written under another name
 			return t
 		default:
 			return t

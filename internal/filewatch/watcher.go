@@ -1,15 +1,15 @@
-// Package filewatch reports changes of a file's content. It works with every method of
-// replacing a file, and never reports incomplete content.
+// Package filewatch reports changes of a file's content. It supports every method of replacing a
+// file, and never reports incomplete content.
 //
-// A file that a process has open for writing is not read, because the kernel refuses a read
-// lease on it (fcntl(2), F_SETLEASE). During a read the lease blocks writers. Therefore a file
-// that is written through one open file descriptor, with any pauses, is reported when it is
-// complete. A program that opens a file several times to write it should write under another
-// name and then rename the file, because no reader can detect that more will follow.
+// A file is read only with a read lease (fcntl(2), F_SETLEASE). The kernel refuses the lease while
+// a process has the file open for writing. During a read, the lease blocks writers. So if a program
+// writes a file through one open file descriptor, with any pauses, the file is reported when it is
+// complete. A program that opens a file several times to write it should write under another name
+// and then rename the file, because no reader can detect that more will follow.
 //
-// Leases are not available if the file belongs to another user and this process lacks
-// CAP_LEASE, or if other machines can write to the file system. Then a content is reported
-// after it has stayed the same for a second.
+// Leases are not available if the file belongs to another user and this process lacks CAP_LEASE, or
+// if other machines can write to the file system. Then a content is reported when it has stayed the
+// same for a second.
 package filewatch
 
 import (
@@ -29,35 +29,35 @@ type Watcher struct {
 	// A relative path is relative to the working directory when Run begins.
 	Path string
 
-	// Changed is called with the content whenever it differs from the content reported last.
-	// It is called with an error when the file can no longer be read, or when that error
-	// changes. After an error it is called with the next content even if the content is
-	// unchanged. Changed may keep data. The Watcher waits until Changed returns.
+	// Changed is called with each content that differs from the last reported content. It is called
+	// with an error when the file can no longer be read, or when that error changes. After an error
+	// it is called with the next content even if the content is unchanged. Changed may keep data.
+	// The Watcher waits until Changed returns.
 	Changed func(data []byte, err error)
 
-	// Each value received from Again makes the Watcher report the content or the error
-	// once more, as soon as it is certain, even if it is unchanged. It may be nil.
+	// Each value received from Again makes the Watcher report the content or the error once more,
+	// even if it is unchanged. Again may be nil.
 	Again <-chan struct{}
 
-	// Warn, unless nil, is called when a condition begins that makes reports late or less
-	// reliable. The conditions are: the kernel does not report changes, leases are not
-	// available, or a process has had the file open for writing for long.
+	// Warn is called when reports begin to be late or less reliable: the kernel does not report
+	// changes, leases are not available, or a process has had the file open for writing for long.
+	// Warn may be nil.
 	Warn func(err error)
 
 	pace   pace                              // zero means usual
 	lease  leaser                            // nil means takeLease
 	notify func() (*fsnotify.Watcher, error) // nil means fsnotify.NewWatcher
-	looked func(*sight)                      // unless nil, called after each look, with nil if the file was not read
+	looked func(*sight)                      // for tests; called after each look, with nil if the file was not read
 }
 
-// errWriter is passed to Warn if a writer takes long.
+// errWriter is the argument of Warn if a writer takes long.
 var errWriter = errors.New("a process has had the file open for writing for long; the file is read after it is closed")
 
-// Run watches the file until ctx is done, and calls Changed and Warn on the calling goroutine.
-// The parameter have is the content that the caller already has. If it is nil, Changed is
-// called with the first complete content too. When Run returns, all goroutines that it started
-// have ended. The error is ctx's cause, unless the working directory for a relative Path
-// cannot be determined. Run does not return while a file system does not respond.
+// Run watches the file until ctx is done, and calls Changed and Warn on the calling goroutine. have
+// is the content that the caller already has. If it is nil, Changed is called with the first
+// complete content too. When Run returns, all goroutines that it started have ended. The error is
+// ctx's cause, unless the working directory for a relative Path cannot be determined. Run does not
+// return while a file system does not respond.
 func (w *Watcher) Run(ctx context.Context, have []byte) error {
 	path, err := absolute(w.Path)
 	if err != nil {
@@ -119,9 +119,9 @@ type run struct {
 	watches watches
 	warned  map[warning]bool
 
-	// The file's stamp at the last read, and whether it was the same at an earlier read. Only
-	// if it was the same does an equal stamp mean equal content, because the second of two
-	// changes at about the same time may not change the stamp.
+	// The file's stamp at the last read, and whether an earlier read had the same stamp. Only then
+	// an equal stamp means equal content: if two changes happen at about the same time, the second
+	// one may not change the stamp.
 	last stamp
 	sure bool
 }
@@ -143,8 +143,7 @@ func (r *run) warn(kind warning, err error) {
 	r.warned[kind] = err != nil
 }
 
-// look looks at the file once, after it has made sure that the kernel reports all later
-// changes.
+// look looks at the file once. Before that it ensures that the kernel reports all later changes.
 func (r *run) look() {
 	settled := r.watches.follow(r.path)
 	r.core.blind = r.watches.err != nil
@@ -179,7 +178,7 @@ func (r *run) saw(s sight) {
 	r.over(&s)
 }
 
-// over calls the function looked, if it is set.
+// over calls looked, if it is set.
 func (r *run) over(s *sight) {
 	if r.looked != nil {
 		r.looked(s)

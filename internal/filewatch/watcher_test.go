@@ -74,7 +74,7 @@ func TestErrors(t *testing.T) {
 			write(t, "d/f", "old")
 			h := watch(t, Watcher{Path: "d/f", pace: hasty}, []byte("old"))
 			c.lose(t)
-			// An intermediate error may last long enough to be reported too.
+			// An error between the two states may last so long that it is reported too.
 			got := h.next()
 			for got.err != nil && !strings.HasSuffix(got.err.Error(), ": "+c.want) {
 				got = h.next()
@@ -201,8 +201,7 @@ func TestOverflow(t *testing.T) {
 	}}, []byte("old"))
 	replace(t, path, "one")
 	<-begun
-	// Run does not read events at this time, and fsnotify's reader has read at most 4096 of
-	// them.
+	// Run does not read events now, and fsnotify's reader has read at most 4096 of them.
 	beside := []string{path + ".a", path + ".b"}
 	for _, p := range beside {
 		write(t, p, "")
@@ -304,8 +303,8 @@ func TestWatchesRecreated(t *testing.T) {
 	}
 }
 
-// If a part of the path changes whenever the watches are created, they are created again, and the
-// last content is reported.
+// If a part of the path changes while the watches are created, they are created again. At the end,
+// the last content is reported.
 func TestChangesAllTheTime(t *testing.T) {
 	t.Chdir(t.TempDir())
 	const changes = 12
@@ -329,8 +328,8 @@ func TestChangesAllTheTime(t *testing.T) {
 	h.expect("end")
 }
 
-// An equal stamp means nothing shortly after a change: another change at the same time may not change
-// the stamp.
+// Shortly after a change, an equal stamp does not mean equal content: another change at the same
+// time may not change the stamp.
 func TestStampResolution(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "old")

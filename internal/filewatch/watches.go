@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watches make the kernel report changes on the trail of a path. The zero value watches
-// nothing. Whenever the trail changes, or may have changed, all watches are created again,
-// because events of a watch on a replaced name are ambiguous. Such changes are rare.
+// watches has the kernel's watches on the trail of a path. The zero value watches nothing. When the
+// trail has changed, or may have, all watches are created again, because events of a watch on a
+// replaced name are ambiguous. Such changes are rare.
 type watches struct {
 	notify  func() (*fsnotify.Watcher, error)
 	trail   trail
 	watcher *fsnotify.Watcher // nil if nothing is watched
 	stale   bool              // a part of the trail was replaced, or events were lost
-	err     error             // the reason that some changes are not reported; nil if all are reported
+	err     error             // reason why some changes are not reported; nil if all are reported
 }
 
 // follow watches the trail of path from now on. It returns false if the trail kept
@@ -75,8 +75,7 @@ func (w *watches) close() {
 	w.watcher = nil
 }
 
-// events returns the channel of events, or nil if nothing is watched. Only the method close
-// closes it.
+// events returns the channel of events, or nil if nothing is watched. Only method close closes it.
 func (w *watches) events() <-chan fsnotify.Event {
 	if w.watcher == nil {
 		return nil
@@ -100,7 +99,7 @@ func (w *watches) concerns(e fsnotify.Event) bool {
 		w.stale = true
 		return true
 	}
-	// If a directory is on the trail by two paths, its events have only one of the paths.
-	// Therefore only the last part is compared.
+	// If a directory is on the trail under two paths, its events have only one of these. So only
+	// the last part is compared.
 	return w.trail.names[filepath.Base(name)]
 }

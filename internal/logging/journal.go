@@ -32,9 +32,9 @@ type Entry struct {
 // NewJournal returns a Journal that keeps size entries.
 func NewJournal(size int) *Journal { return &Journal{size: size, changed: make(chan struct{})} }
 
-// Since returns the entries after the entry with sequence number seq, oldest first, and a
-// channel that is closed when there is a new entry. If no entry has had that number yet, the
-// number comes from another run, and all entries are returned.
+// Since returns the entries after sequence number seq, the oldest first, and a channel that is
+// closed when a new entry comes. If no entry has had that number yet, the number is from another
+// run, and all entries are returned.
 func (j *Journal) Since(seq uint64) ([]Entry, <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

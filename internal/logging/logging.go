@@ -1,6 +1,5 @@
-// Package logging provides the daemon's log. It writes to standard error, in a format for
-// people or for machines, at a level that can be changed at run time, and keeps the latest
-// entries in memory.
+// Package logging provides the daemon's log. It writes to standard error, in a format for people or
+// for programs. The level can be changed at run time. The latest entries are kept in memory.
 package logging
 
 import (

@@ -69,8 +69,8 @@ func (f fixed) Now() time.Time                         { return *f.now }
 func (f fixed) NewTicker(d time.Duration) *time.Ticker { return time.NewTicker(d) }
 
 // Each kind of line that an HTTP server logs becomes an entry of the daemon's log with the server's
-// address. A kind that clients cause endlessly is limited to ten entries a minute, without hiding other
-// kinds and other addresses.
+// address. If clients cause a kind of line endlessly, it has ten entries a minute. Other kinds and
+// other addresses are still logged.
 func TestHTTPErrors(t *testing.T) {
 	l, err := New("error", "json")
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addresses adds addresses before it removes others, because the kernel removes all routes
-// through a tap together with the tap's last address. The same IPv6 address cannot exist with
-// two prefix lengths, so in that case the old one is removed first.
+// addresses adds addresses before it removes others, because the kernel removes all routes through
+// a tap together with the tap's last address. There is one exception: an IPv6 address cannot exist
+// with two prefix lengths, so the old one is removed first.
 func (e *ensurer) addresses(t *Tap, l netlink.Link) error {
 	have, err := e.list(l)
 	if err != nil {
@@ -64,7 +64,7 @@ func (e *ensurer) addresses(t *Tap, l netlink.Link) error {
 	return e.primaries(t, l, have)
 }
 
-// addMissing adds the addresses of t that are not in the map have.
+// addMissing adds the addresses of t that are not in have.
 func (e *ensurer) addMissing(t *Tap, l netlink.Link, have map[netip.Prefix]netlink.Addr) (added bool, err error) {
 	for _, p := range t.Addresses {
 		if _, ok := have[p]; ok {
@@ -95,9 +95,9 @@ func (e *ensurer) addAddress(t *Tap, l netlink.Link, p netip.Prefix) error {
 	return gone(err)
 }
 
-// primaries makes the first IPv4 address of each subnet its primary address, which the kernel
-// uses as the source towards machines in the subnet. The primary address is the address that
-// was added first.
+// primaries makes the first IPv4 address of t in each subnet the primary address. The kernel uses
+// the primary address as the source towards machines in the subnet. It is the address that was
+// added first.
 func (e *ensurer) primaries(t *Tap, l netlink.Link, have map[netip.Prefix]netlink.Addr) error {
 	seen := make(map[netip.Prefix]bool)
 	for _, first := range t.Addresses {

@@ -19,10 +19,10 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// Backups hold the settings that namespaces had before [Ensure] changed them. If a namespace
-// is not deleted with its router, its settings are restored. There is one file for each
-// namespace, in a directory that must exist as long as the namespaces. The methods may be
-// called from several goroutines, but only one at a time for each namespace.
+// Backups has the settings that namespaces had before [Ensure] changed them. If a namespace is not
+// deleted with its router, its settings are restored. Each namespace has a file in a directory that
+// must exist as long as the namespaces. The methods may be called from several goroutines, but only
+// one at a time for each namespace.
 type Backups struct {
 	dir string
 
@@ -180,8 +180,8 @@ func (e *ensurer) note(lo netlink.Link) error {
 	return b.save(f)
 }
 
-// affected returns the settings of a namespace and its links that change when [Ensure] sets
-// the namespace's settings.
+// affected returns the settings that change when [Ensure] sets the namespace's settings: those of
+// the namespace and those of its links.
 func affected(links []netlink.Link) []setting {
 	all := slices.Clone(settings[:])
 	for _, l := range links {
@@ -194,11 +194,10 @@ func affected(links []netlink.Link) []setting {
 	return all
 }
 
-// Restore restores a namespace that outlives its router. It restores the state of lo, and the
-// settings that still have the value that [Ensure] set. It also removes our routes, and
-// finally deletes the backup. If the namespace does not exist any more, was replaced, or
-// belongs to another instance, it changes nothing and only deletes the backup. It returns
-// descriptions of its changes.
+// Restore restores a namespace that outlives its router: the state of lo, and the settings that
+// still have the value that [Ensure] set. It also removes our routes. At the end it deletes the
+// backup. If the namespace does not exist any more, was replaced, or belongs to another instance,
+// Restore only deletes the backup. It returns descriptions of its changes.
 func (b *Backups) Restore(name, instance string) (changed []string, err error) {
 	if err := b.load(); err != nil && b.of(name) == nil {
 		return nil, err
@@ -244,8 +243,8 @@ func (b *Backups) Restore(name, instance string) (changed []string, err error) {
 	return e.Changed, b.drop(name)
 }
 
-// unset restores the settings that still have our values. It keeps all other settings, also if
-// the kernel changes them together with ours.
+// unset restores the settings that still have our values. It keeps all other settings, even if the
+// kernel changes them together with ours.
 func (e *ensurer) unset(f *backup) error {
 	links, err := dump(e.inside.LinkList)
 	if err != nil {
@@ -260,7 +259,7 @@ func (e *ensurer) unset(f *backup) error {
 		now, ok := read(s.file)
 		was, known := f.Settings[s.file]
 		switch {
-		case !ok, !known: // the link is newer; the kernel changes its setting with the others
+		case !ok, !known: // a new link: the kernel changes its setting together with the others
 		case now == s.value:
 			want[s.file] = was
 		default:
@@ -268,7 +267,7 @@ func (e *ensurer) unset(f *backup) error {
 		}
 	}
 	var errs []error
-	for _, s := range all { // in this order, because the kernel changes a setting together with earlier ones
+	for _, s := range all { // the order matters: the kernel changes a setting together with an earlier one
 		w, wanted := want[s.file]
 		now, ok := read(s.file)
 		if !wanted || !ok || now == w {
@@ -300,7 +299,7 @@ func (e *ensurer) loopbackDown(f *backup, lo netlink.Link) error {
 	if err := e.inside.LinkSetDown(lo); err != nil {
 		return fmt.Errorf("set lo down: %w", err)
 	}
-	for p, a := range addrs { // added by the kernel when lo came up
+	for p, a := range addrs { // the kernel has added it when lo came up
 		if err := e.inside.AddrDel(lo, &a); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 			return fmt.Errorf("remove address %v from lo: %w", p, err)
 		}

@@ -16,9 +16,9 @@ func wholeNamespace(t *testing.T, ns string) string {
 		ip -o link | grep -v qr-a | sed 's/qdisc [a-z]*//'; ip -o addr | grep -v qr-a; (ip route show table all; ip -6 route show table all) | grep -v qr-a | sort; ip rule; ip -6 rule`)
 }
 
-// A namespace that existed before and outlives its router is restored: its settings, the
-// settings of its links, lo and routes. This holds with any previous settings, and after a
-// restart of the daemon. Later changes by another program are kept.
+// If a namespace existed before its router and outlives it, it is restored: its settings, the
+// settings of its links, lo and routes. This holds for any previous settings, and after a restart
+// of the daemon. Later changes by another program are kept.
 func TestRestore(t *testing.T) {
 	for name, c := range map[string]struct{ before, since, stays string }{
 		"new, from ip netns add": {},
@@ -80,7 +80,8 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// A backup is not used for a recreated namespace, for another instance's, or for the machine's own.
+// A backup is not used for a recreated namespace, for a namespace of another instance, or for the
+// machine's own namespace.
 func TestRestoreOnlySameNamespace(t *testing.T) {
 	for name, script := range map[string]string{
 		"gone":               "ip netns del qrouter-r1",

@@ -19,7 +19,7 @@ func Check(ctx context.Context, d Desired) (Result, error) {
 	return e.Result, err
 }
 
-// links are the operations that an [ensurer] needs. A [netlink.Handle] implements them.
+// links has the operations that an [ensurer] needs. A [netlink.Handle] implements it.
 type links interface {
 	LinkByName(string) (netlink.Link, error)
 	LinkList() ([]netlink.Link, error)
@@ -52,7 +52,7 @@ func (e *ensurer) open() (links, error) {
 	return h, nil
 }
 
-// untouched is a handle whose changes do nothing.
+// untouched is a handle that reads but changes nothing.
 type untouched struct{ *netlink.Handle }
 
 func (untouched) LinkSetAlias(netlink.Link, string) error                  { return nil }

@@ -15,7 +15,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/flock"
 )
 
-// hostState returns everything in the caller's namespace that [Ensure] could change.
+// hostState returns all state of the caller's namespace that [Ensure] could change.
 func hostState(t *testing.T) string {
 	t.Helper()
 	return run(t, "sh", "-c", `
@@ -140,8 +140,8 @@ func TestHeldLockOfNetns(t *testing.T) {
 	ensure(t, d) // the mount exists
 }
 
-// If another program's link outside has the tap's name, it is not moved, changed or deleted.
-// This holds with and without a tap inside.
+// If another program's link outside has the tap's name, it is not moved, changed or deleted. This
+// holds whether or not the tap exists inside.
 func TestForeignLinksOutside(t *testing.T) {
 	open := func(script string) func(*testing.T) {
 		return func(t *testing.T) {

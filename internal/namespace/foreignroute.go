@@ -156,7 +156,7 @@ func (r foreignRoute) again(index map[string]int, source bool) ([]byte, bool) {
 	head := slices.Clone(r.message[:rtmsgLen])
 	binary.NativeEndian.PutUint32(head[8:], binary.NativeEndian.Uint32(head[8:])&unix.RTNH_F_ONLINK) // the other flags are states
 	out := head
-	attrs, _ := nl.ParseRouteAttr(r.message[rtmsgLen:]) // cannot fail, because it was parsed before
+	attrs, _ := nl.ParseRouteAttr(r.message[rtmsgLen:]) // cannot fail: the message was parsed before
 	for _, a := range attrs {
 		value := slices.Clone(a.Value)
 		kind := int(a.Attr.Type)
@@ -168,7 +168,7 @@ func (r foreignRoute) again(index map[string]int, source bool) ([]byte, bool) {
 				h[2] &= unix.RTNH_F_ONLINK
 				link(h[4:])
 			})
-		case unix.RTA_CACHEINFO: // only the remaining lifetime belongs to the route
+		case unix.RTA_CACHEINFO: // of the cache info, only the remaining lifetime belongs to the route
 			if len(value) < 12 {
 				continue
 			}
@@ -177,7 +177,7 @@ func (r foreignRoute) again(index map[string]int, source bool) ([]byte, bool) {
 				continue
 			}
 			kind, value = unix.RTA_EXPIRES, binary.NativeEndian.AppendUint32(nil, left)
-		case rtaNHID: // the nexthop object was deleted with the tap; the message also has its contents
+		case rtaNHID: // leave it out: the nexthop object was deleted with the tap, and the message has its contents too
 			continue
 		case unix.RTA_PREFSRC:
 			if !source {
@@ -189,8 +189,8 @@ func (r foreignRoute) again(index map[string]int, source bool) ([]byte, bool) {
 	return out, true
 }
 
-// foreign returns the routes of other programs that need a link. The parameter names has the
-// names of all links by index.
+// foreign returns the routes of other programs that need a link. names has the names of all links
+// by index.
 func (e *ensurer) foreign(names map[int]string) ([]foreignRoute, error) {
 	var all []foreignRoute
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {

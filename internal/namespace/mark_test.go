@@ -65,7 +65,7 @@ func TestInstances(t *testing.T) {
 	}
 }
 
-// Adopt adopts the namespaces of the given routers whose marks have no instance.
+// Adopt adopts the namespaces of the given routers if their marks have no instance.
 func TestAdopt(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)

@@ -10,11 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Memory remembers the routes of other programs that need the taps of one namespace. The
-// kernel removes such routes when the tap or its addresses are removed, and when the tap is
-// set down. It does not inform the owners of the routes. [Ensure] reads the routes before it
-// changes something, and restores the lost routes afterwards, also if a tap or the namespace
-// was recreated in between.
+// A Memory remembers the routes of other programs that need the taps of one namespace. The kernel
+// removes such routes when the tap or its addresses are removed, and when the tap is set down. The
+// owners of the routes are not informed. [Ensure] reads the routes before a change, and restores
+// lost routes afterwards, even if a tap or the namespace was recreated in between.
 //
 // A route that another program removes while its tap is up is forgotten.
 type Memory struct {
@@ -29,7 +28,7 @@ func NewMemory(backups *Backups) *Memory { return &Memory{backups: backups} }
 
 // A remembered has the remembered routes of one tap.
 type remembered struct {
-	index  int // index that the tap had with the routes
+	index  int // index of the tap when it had the routes
 	routes []foreignRoute
 	lost   []foreignRoute // routes that could not be restored yet
 }
@@ -48,7 +47,7 @@ func (e *ensurer) remember() error {
 	if err != nil {
 		return err
 	}
-	up, _, err := e.links() // after reading the routes, because a tap that is being removed has no routes any more
+	up, _, err := e.links() // must follow the reading of routes: a tap that is being removed has no routes any more
 	if err != nil {
 		return err
 	}
@@ -84,9 +83,9 @@ func needing(routes []foreignRoute, tap string, owners owners) (out []foreignRou
 	return out
 }
 
-// withheld returns the routes in the list had that t cannot have now, because another
-// program has removed something that they need. That is IPv6, the IPv4 addresses of t, or the
-// source address of the route. Ensure will restore it.
+// withheld returns the routes of had that t cannot have now, because another program has removed
+// what they need: IPv6, the IPv4 addresses of t, or the source address of the route. Ensure will
+// restore this.
 func (e *ensurer) withheld(t *Tap, had []foreignRoute, owners owners) (out []foreignRoute) {
 	if len(had) == 0 {
 		return nil
@@ -195,7 +194,7 @@ func (e *ensurer) restoreRoute(r foreignRoute, have []foreignRoute, index map[st
 	flags := unix.NLM_F_CREATE | unix.NLM_F_EXCL
 	for _, h := range have {
 		part := !slices.ContainsFunc(h.legs, func(l string) bool { return !slices.Contains(r.legs, l) })
-		bare := r.source.IsValid() && !h.source.IsValid() // for IPv6, the kernel removes the source together with the address, but not the route
+		bare := r.source.IsValid() && !h.source.IsValid() // with an IPv6 address, the kernel removes the source of a route, but not the route
 		if !part || len(h.legs) == len(r.legs) && !bare {
 			return nil
 		}

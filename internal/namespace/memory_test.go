@@ -108,9 +108,8 @@ func compare(t *testing.T, before, after []string) {
 	}
 }
 
-// After any change of an interface, and after any change of a tap by another program, other
-// programs' routes are the same. The tests compare all tables and attributes, of both
-// families.
+// After any change of an interface, and after any change of a tap by another program, the routes of
+// other programs are the same. The tests compare all tables and attributes of both families.
 func TestForeignRoutesAreRestored(t *testing.T) {
 	address := func(old string, now ...string) func(*testing.T, *Desired, *Memory) {
 		return func(t *testing.T, d *Desired, _ *Memory) {
@@ -259,8 +258,8 @@ func TestRemovedForeignRoutesStayRemoved(t *testing.T) {
 	}
 }
 
-// A route whose next hop is no longer in a subnet of the tap is reported until it fits again or another
-// route replaces it.
+// If the next hop of a route is no longer in a subnet of the tap, the route is reported until it
+// fits again or another route replaces it.
 func TestLostRoutesAreReported(t *testing.T) {
 	d, m, before := withTheirs(t)
 	run(t, "ip", "-n", d.Name, "link", "del", "qr-a")
@@ -292,7 +291,7 @@ func TestLostRoutesAreReported(t *testing.T) {
 		if strings.Contains(before[i], "default via 10.") {
 			before[i] = strings.Replace(before[i], "10.0.1.254", "10.0.77.254", 1)
 		}
-		if strings.Contains(before[i], "dev up0") { // was restored without its source in the meantime
+		if strings.Contains(before[i], "dev up0") { // restored without its source in the meantime
 			before[i] = strings.Replace(before[i], " src 10.0.1.1", "", 1)
 		}
 	}

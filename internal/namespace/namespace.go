@@ -38,8 +38,8 @@ type Tap struct {
 	MAC       [6]byte
 	MTU       int // in bytes of an IP packet
 	Down      bool
-	// Addresses are the router's addresses, each with the prefix length of its subnet. All
-	// other addresses are removed, except IPv6 link-local ones.
+	// Addresses are the router's addresses, each with the prefix length of its subnet. All other
+	// addresses are removed, except IPv6 link-local addresses.
 	Addresses []netip.Prefix
 }
 
@@ -53,22 +53,22 @@ type Result struct {
 	// Lost describes the routes of other programs that were lost and cannot be restored, each
 	// with the reason. Each Ensure with the same Memory tries again.
 	Lost []string
-	// Settings describes the sysctls in Changed, with their previous values. In a namespace
-	// that was correct before, another program has changed them.
+	// Settings describes the sysctls in Changed, with their previous values. If the namespace was
+	// correct before, another program has changed them.
 	Settings []string
 }
 
 // errNoTap means that a tap is missing.
 var errNoTap = errors.New("the tap does not exist")
 
-// Ensure makes the namespace and its taps match d. It creates the namespace if it does not
-// exist. It moves a tap from the caller's namespace even if the router's namespace already has
-// a tap of ours with that name. The tap inside is stale, because ovs-vswitchd has recreated
-// the tap. Ensure adds and removes only routes with our mark. If a change removes routes of
-// other programs, Ensure restores them if memory is not nil.
+// Ensure makes the namespace and its taps match d. It creates the namespace if it does not exist.
+// It moves a tap from the caller's namespace even if the router's namespace already has a tap of
+// ours with that name: the tap inside is stale, because ovs-vswitchd has recreated the tap. Ensure
+// adds and removes only routes with our mark. If memory is not nil, Ensure restores routes of other
+// programs that a change has removed.
 //
 // A tap that cannot be corrected does not affect the others. The error joins the errors of all
-// taps; missing taps are not an error.
+// taps. A missing tap is no error.
 func Ensure(ctx context.Context, d Desired, memory *Memory) (Result, error) {
 	e := &ensurer{d: d, memory: memory}
 	err := e.ensure(ctx)

@@ -49,8 +49,8 @@ func fresh(t *testing.T) Desired {
 		Addresses: prefixes("10.0.1.1/24", "10.0.1.2/24", "fd00:1::1/64")}}}
 }
 
-// addTap creates a tap like ovs-vswitchd. An earlier tap with that name stays, as after
-// ovs-vswitchd was killed.
+// addTap creates a tap as ovs-vswitchd does. It does not remove an earlier tap with that name, like
+// a restart after ovs-vswitchd was killed.
 func addTap(t *testing.T, name string) {
 	t.Helper()
 	if err := tryTap(t, name); err != nil {
@@ -385,8 +385,8 @@ func TestNamespaceOfAnotherRouter(t *testing.T) {
 	}
 }
 
-// TestLeftover uses a namespace file without a mount, as remains if its creator dies before
-// the mount.
+// TestLeftover uses a namespace file without a mount. Such a file remains if its creator dies
+// before the mount.
 func TestLeftover(t *testing.T) {
 	d := fresh(t)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -398,8 +398,8 @@ func TestLeftover(t *testing.T) {
 	putRight(t, d)
 }
 
-// A process with its own mount namespace can see that namespaces are created and deleted, as
-// with `ip netns add`.
+// As with `ip netns add`, a process with its own mount namespace can see new namespaces, and does
+// not see deleted ones.
 func TestVisibleInOtherMountNamespaces(t *testing.T) {
 	d := fresh(t)
 	d.Taps = nil

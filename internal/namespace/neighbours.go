@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Neighbours reports the resolved neighbours of namespaces. These are the addresses whose MAC
-// address the kernel knows, in any reachability state.
+// Neighbours reports the resolved neighbours of namespaces. A neighbour is resolved if the kernel
+// knows its MAC address, in any reachability state.
 type Neighbours struct {
 	report func(id string, resolved []netip.Addr)
 	wanted chan map[string]string // capacity 1; has the latest argument of Follow
@@ -26,9 +26,9 @@ type Neighbours struct {
 // neighboursPause is the time in which changes are collected into one report.
 const neighboursPause = 50 * time.Millisecond
 
-// NewNeighbours returns Neighbours that call report with the ID of a namespace and all
-// addresses that it has resolved, sorted. While they run, they call it at first, and whenever
-// the addresses change. Calls for one namespace do not overlap.
+// NewNeighbours returns Neighbours that call report with the ID of a namespace and the sorted
+// addresses that it has resolved. report is called at first, and whenever the addresses change.
+// Calls for one namespace do not overlap.
 func NewNeighbours(report func(id string, resolved []netip.Addr)) *Neighbours {
 	return &Neighbours{report: report, wanted: make(chan map[string]string, 1)}
 }

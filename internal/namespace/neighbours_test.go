@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The resolved neighbours of a namespace are reported immediately, and again when they change.
-// They are not reported again if only their state changes or a resolution fails. The same
-// holds for a new namespace with the same name.
+// The resolved neighbours of a namespace are reported immediately, and again when they change. A
+// change of their state or a failed resolution causes no report. The same holds for a new namespace
+// with the same name.
 func TestNeighbours(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")
@@ -48,7 +48,7 @@ func TestNeighbours(t *testing.T) {
 	ip("replace", "10.0.1.12", "dev", "qr-a", "nud", "failed")
 	n.Follow(map[string]string{d.Name: "r1"})
 	ip("replace", "fd00:1::12", "lladdr", "02:00:00:00:01:12", "dev", "qr-a", "nud", "permanent")
-	expect("r1[10.0.1.10 fd00:1::12]") // and nothing before it
+	expect("r1[10.0.1.10 fd00:1::12]") // the first report
 	ip("del", "10.0.1.10", "dev", "qr-a")
 	expect("r1[fd00:1::12]")
 

@@ -42,9 +42,9 @@ func (e *HostError) Error() string {
 		"remove that name (umount %[1]s; rm %[1]s), or give the router another namespace", path(e.Name))
 }
 
-// openNS opens a namespace. The error wraps fs.ErrNotExist if the namespace does not exist. It
-// wraps errNotNamespace if there is only a file with that name, which remains if the creator
-// was killed. It is a [*HostError] if the namespace is the machine's own.
+// openNS opens a namespace. If the namespace does not exist, the error wraps fs.ErrNotExist. If
+// only an ordinary file with that name exists, it wraps errNotNamespace. Such a file remains if its
+// creator was killed. If the namespace is the machine's own, the error is a [*HostError].
 func openNS(name string) (*os.File, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
@@ -87,8 +87,8 @@ func isHost(ns *os.File) bool {
 	return false
 }
 
-// createNS creates a namespace with a mark. The error wraps fs.ErrExist if another process has
-// just created it. If leftover is true, an existing empty file with that name is used, which
+// createNS creates a namespace with a mark. If another process has just created it, the error wraps
+// fs.ErrExist. If leftover is true, createNS uses an existing empty file with that name, which
 // remains after an interrupted attempt.
 func createNS(name string, m mark, leftover bool) error {
 	if err := prepareDir(); err != nil {
@@ -158,15 +158,14 @@ func deleteNS(name string) error {
 	return nil
 }
 
-// preparing ensures that only one goroutine takes the lock. Otherwise a goroutine could
-// mistake the lock of another for another program's lock.
+// preparing ensures that only one goroutine at a time takes the lock. Otherwise a goroutine could
+// mistake the lock of another goroutine for another program's lock.
 var preparing sync.Mutex
 
-// prepareDir makes dir a shared mount, as `ip netns add` does, so that namespaces mounted
-// there are visible in other mount namespaces. It takes iproute2's lock, because two processes
-// that mount at the same time would stack the mounts. Every user that can read dir can hold
-// the lock. Therefore prepareDir does not wait for it, and does not take it if the mount
-// exists.
+// prepareDir makes dir a shared mount, as `ip netns add` does, so that namespaces mounted there are
+// visible in other mount namespaces. It takes iproute2's lock, because two processes that mount at
+// the same time would stack the mounts. Every user that can read dir can hold the lock. So
+// prepareDir does not wait for it, and does not take it if the mount exists.
 func prepareDir() error {
 	preparing.Lock()
 	defer preparing.Unlock()
@@ -217,9 +216,9 @@ func onThread(f func() error) error {
 	go func() {
 		runtime.LockOSThread() // never unlocked, so that the thread ends with the goroutine
 		if unix.Gettid() == unix.Getpid() {
-			// The main thread never ends. It would stay in the namespace and keep the
-			// namespace and its links alive. Therefore it is blocked here, and another thread
-			// is used.
+			// The main thread never ends. It would stay in the namespace, and keep the namespace
+			// and its links alive. So this goroutine keeps the main thread, and another thread
+			// enters the namespace.
 			defer runtime.UnlockOSThread()
 			done <- onThread(f)
 			return

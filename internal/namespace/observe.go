@@ -15,7 +15,7 @@ import (
 // A Rule is a policy rule (ip-rule(8)) that may apply to packets that a router forwards.
 type Rule struct {
 	IPv6     bool
-	Decides  bool         // it drops, rejects or jumps, and looks up no table
+	Decides  bool         // it drops, rejects or jumps, instead of looking up a table
 	Table    uint32       // the table, unless Decides
 	From, To netip.Prefix // prefixes of matching packets; zero means all
 	Partly   bool         // it matches only some of these packets, or skips some routes
@@ -29,13 +29,13 @@ type Entry struct {
 	// Declared means that the route is a desired route, or that the kernel made it for a
 	// desired address. Another program may have the same route.
 	Declared bool
-	Partly   bool // it matches only some packets to Destination, and is consulted before routes for all
+	Partly   bool // it matches only some packets to Destination, and precedes the routes for all packets
 	Throw    bool // the lookup in this table ends without a route
 }
 
 // An Observer receives the rules and routes of a namespace.
 type Observer interface {
-	// Rule is called for each rule, in the order in which they are consulted.
+	// Rule is called for each rule, in the order in which the kernel applies the rules.
 	Rule(Rule)
 	// Entry is called for each route, after all rules, in the order of the kernel's list.
 	Entry(Entry)
@@ -89,7 +89,7 @@ func observe(h *netlink.Handle, d Desired, o Observer) error {
 	return nil
 }
 
-// made has the routes that exist in the namespace because of the desired state.
+// made has the routes that the desired state causes in the namespace.
 type made struct {
 	subnets map[subnetOf]bool
 	routes  map[netip.Prefix]string
@@ -147,10 +147,10 @@ func rules(family int, o Observer) error {
 	return nil
 }
 
-// ruleOf decodes a rule (struct fib_rule_hdr and its attributes, see linux/fib_rules.h). The
-// result applies reports whether the rule may apply to forwarded packets.
+// ruleOf decodes a rule (struct fib_rule_hdr and its attributes, see linux/fib_rules.h). If applies
+// is false, the rule cannot apply to forwarded packets.
 func ruleOf(m []byte) (r Rule, applies bool, err error) {
-	head := nl.DeserializeRtMsg(m) // same layout; Type is the action
+	head := nl.DeserializeRtMsg(m) // the layout is the same; Type is the action
 	attrs, err := nl.ParseRouteAttr(m[head.Len():])
 	if err != nil {
 		return r, false, err

@@ -35,8 +35,8 @@ func (l *listener) Entry(e Entry) {
 	l.lines = append(l.lines, what)
 }
 
-// Every rule and route of the kernel is reported, in order, and routes that the router itself needs are
-// distinguished.
+// Observe reports every rule and route of the kernel, in order. It distinguishes routes that the
+// router itself needs.
 func TestObserve(t *testing.T) {
 	const ns = "observed"
 	d := Desired{Name: ns, Router: "r", Routes: []Route{

@@ -67,8 +67,8 @@ func (o *ovs) restart() {
 	o.vswitchd = o.start("ovs-vswitchd", args...)
 }
 
-// TestOpenVSwitch uses a tap that ovs-vswitchd, with the userspace datapath, recreates when it restarts after
-// a crash.
+// TestOpenVSwitch uses a tap of ovs-vswitchd with the userspace datapath. ovs-vswitchd crashes, and
+// recreates the tap when it restarts.
 func TestOpenVSwitch(t *testing.T) {
 	d := fresh(t)
 	o := startOVS(t)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PathMTU returns the MTU, in bytes, with which packets leave this machine for an address, and the
-// name of the link: the MTU of the route or, if it has none, that of the link.
+// PathMTU returns the MTU, in bytes, for packets from this machine to an address, and the name of
+// their link. It is the MTU of the route or, if the route has no MTU, that of the link.
 func PathMTU(to netip.Addr) (mtu int, link string, err error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {

@@ -19,7 +19,7 @@ type Namespace struct {
 	Instance string // the instance of ofdvr, from the mark; "" for a mark of an earlier version
 }
 
-// A KeptError has the reason that a namespace was not deleted.
+// A KeptError has the reason why a namespace was not deleted.
 type KeptError struct {
 	Name string
 	Why  string
@@ -27,10 +27,10 @@ type KeptError struct {
 
 func (e *KeptError) Error() string { return fmt.Sprintf("namespace %s was kept: %s", e.Name, e.Why) }
 
-// Remove deletes the namespace called name together with our taps in it. It is not an error if
-// the namespace does not exist. If the namespace does not belong to this instance or to an
-// earlier version, or if it contains a link of another program, it is left unchanged and the
-// error is a [*KeptError].
+// Remove deletes the namespace called name together with our taps in it. If the namespace does not
+// exist, Remove returns nil. If the namespace does not belong to this instance or to an earlier
+// version, or contains a link of another program, it stays unchanged, and the error is a
+// [*KeptError].
 func Remove(name, instance string) error {
 	err := Removable(name, instance)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,7 +97,7 @@ func isFallback(l netlink.Link) bool {
 // instances are included. The error joins the errors of namespaces that could not be examined.
 func List() ([]Namespace, error) { return ListExcept(nil) }
 
-// ListExcept is List without the given namespaces, which are not entered.
+// ListExcept is like List, but ignores the given namespaces and does not enter them.
 func ListExcept(without map[string]bool) ([]Namespace, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

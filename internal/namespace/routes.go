@@ -44,8 +44,8 @@ type Hop struct {
 // (/etc/iproute2/rt_protos). Routes with other protocols belong to other programs.
 const protocol netlink.RouteProtocol = 253
 
-// A routeKey has the attributes by which the kernel distinguishes routes, apart from the
-// attributes of routes that may exist side by side.
+// A routeKey identifies a route for the kernel. Routes with the same key can exist side by side
+// only if they differ in other attributes.
 type routeKey struct {
 	to       netip.Prefix
 	priority int
@@ -61,19 +61,19 @@ func keyOf(to netip.Prefix) routeKey {
 // A kernelRoute has the kernel's routes with the same key.
 type kernelRoute struct {
 	Route          // ours
-	entries int    // number of our entries; more than one only for IPv6, or if odd
+	entries int    // number of our entries; several only for IPv6, or if odd
 	odd     bool   // it differs from the route that we would make
-	foreign *Route // another program's route; nil if there is none
+	foreign *Route // another program's route; or nil
 }
 
-// served reports whether another program has the desired route and we have none. For example,
+// served reports whether another program has made the desired route and we have not. For example,
 // an agent that owns the namespace may add the same routes.
 func (k *kernelRoute) served(want Route) bool {
 	return k != nil && k.entries == 0 && k.foreign != nil && k.foreign.String() == want.String()
 }
 
-// routes makes the routes with our mark match the desired ones. It changes a route by replacing it,
-// so that there is always a route.
+// routes makes the routes with our mark match the desired routes. It changes a route by replacing
+// it, so that the route never is missing.
 func (e *ensurer) routes() error {
 	links, names, err := e.links()
 	if err != nil {
@@ -133,7 +133,7 @@ func (e *ensurer) routes() error {
 // removeRoute removes our routes with a key, at most n.
 func (e *ensurer) removeRoute(key routeKey, n int) error {
 	for range n {
-		// A request without next hops removes a route with any next hops.
+		// Without next hops in the request, the kernel removes a route with any next hops.
 		err := e.inside.RouteDel(&netlink.Route{Dst: ipNet(key.to), Priority: key.priority, Protocol: protocol})
 		if errors.Is(err, unix.ESRCH) {
 			return nil
@@ -162,8 +162,7 @@ func (e *ensurer) links() (up map[string]int, names map[int]string, err error) {
 	return up, names, nil
 }
 
-// by returns r with its hops sorted. It leaves out hops through other links than the given
-// ones.
+// by returns r with sorted hops. It leaves out hops through links that are not in links.
 func (r Route) by(links map[string]int) Route {
 	hops := r.Hops
 	r.Hops = nil

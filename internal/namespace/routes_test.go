@@ -85,8 +85,8 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestRouteKinds changes a route from each kind to each other kind, for IPv4 and IPv6. Each is one change in
-// place.
+// TestRouteKinds changes a route from each kind to each other kind, for IPv4 and IPv6. Each change
+// happens in place.
 func TestRouteKinds(t *testing.T) {
 	for _, family := range []struct{ to, net string }{{"10.9.0.0/16", "10.0.1."}, {"fd00:9::/48", "fd00:1::"}, {"0.0.0.0/0", "10.0.1."}, {"::/0", "fd00:1::"}} {
 		to, net := family.to, family.net
@@ -130,7 +130,7 @@ func TestRouteKinds(t *testing.T) {
 	}
 }
 
-// Only hops whose tap is missing or down are left out.
+// A hop is left out only if its tap is missing or down.
 func TestHopWithoutTap(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")

@@ -19,10 +19,10 @@ type setting struct {
 }
 
 // settings are the settings of a router's namespace. Some settings change others:
-// net.ipv4.ip_forward also sets the forwarding setting of all links and of later links
+// net.ipv4.ip_forward also sets the setting forwarding of all links, and of later links
 // (conf/default). For rp_filter, arp_ignore, arp_announce, arp_filter, proxy_arp and
-// promote_secondaries, the kernel compares the value of "all" with the value of the link, and
-// uses the larger one (ip-sysctl.rst). A new namespace has the IPv4 settings of the machine.
+// promote_secondaries, the kernel compares the value of "all" with the value of the link, and uses
+// the larger one (ip-sysctl.rst). A new namespace has the IPv4 settings of the machine.
 var settings = [...]setting{
 	{file: "net/ipv4/ip_forward", value: "1"},
 	{file: "net/ipv4/conf/default/forwarding", value: "1"},
@@ -47,9 +47,9 @@ var settings = [...]setting{
 	{file: "net/ipv6/conf/all/forwarding", value: "1"},
 	{file: "net/ipv6/conf/default/forwarding", value: "1"},
 	{file: "net/ipv6/conf/default/accept_ra", value: "0", also: "1"},
-	// With duplicate address detection, a new tap's link-local address is unusable for a
-	// second, and the router finds no neighbours in that time. The address is not unique
-	// anyway, because the router is on every host.
+	// With duplicate address detection, the link-local address of a new tap is unusable for a
+	// second, and the router finds no neighbours in that time. Besides, the address is not unique,
+	// because the router is on every host.
 	{file: "net/ipv6/conf/all/accept_dad", value: "0"},
 	{file: "net/ipv6/conf/default/accept_dad", value: "0"},
 	// All packets of a connection use the same next hop, as in the flows.
@@ -87,7 +87,7 @@ func (e *ensurer) conf(t *Tap, _ netlink.Link) error {
 	return err
 }
 
-// set writes the settings of a tap, or of the namespace, as far as they differ.
+// set writes those settings of a tap, or of the namespace, that differ.
 func (e *ensurer) set(settings []setting, tap string) error {
 	var errs []error
 	for _, s := range settings {
@@ -110,7 +110,7 @@ func (e *ensurer) set(settings []setting, tap string) error {
 		}
 		e.did("set %s=%s in %s", key, s.value, e.d.Name)
 		if e.created {
-			continue // the settings of the machine, which a new namespace inherits
+			continue // no drift: a new namespace inherits the settings of the machine
 		}
 		e.Settings = append(e.Settings, fmt.Sprintf("%s was %s, is %s again", key, was, s.value))
 	}

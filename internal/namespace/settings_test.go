@@ -35,8 +35,8 @@ func allSettings(d Desired) (all []setting) {
 	return all
 }
 
-// inNS returns the value of a file of /proc/sys in a namespace. Unless the parameter value is
-// "", inNS first writes it to the file.
+// inNS returns the value of a file of /proc/sys in a namespace. If value is not "", inNS first
+// writes it to the file.
 func inNS(t *testing.T, ns, file, value string) string {
 	t.Helper()
 	var have []byte
@@ -121,8 +121,8 @@ func differing(a, b map[string]string) (diff string) {
 	return diff
 }
 
-// A new namespace gets its own settings before anything is in it. This holds with any settings
-// of the machine.
+// A new namespace gets its own settings before it gets taps. This holds with any settings of the
+// machine.
 func TestMachineSettingsAreReplaced(t *testing.T) {
 	d := fresh(t)
 	for _, s := range []string{"rp_filter", "proxy_arp", "arp_filter", "accept_redirects"} {

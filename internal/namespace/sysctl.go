@@ -9,10 +9,10 @@ import (
 
 const procSys = "/proc/sys/"
 
-// A sysctlReader reads files below /proc/sys in the namespace of the thread that uses it first.
-// It keeps the directories net/ipv4 and net/ipv6 open, because the kernel takes longer to find
-// those the more namespaces exist: the directories of all namespaces share a name and a parent,
-// and so a chain of the dentry cache (fs/dcache.c, proc_sys_compare).
+// A sysctlReader reads files below /proc/sys in the namespace of the thread that uses it first. It
+// keeps the directories net/ipv4 and net/ipv6 open, because with many namespaces the kernel needs
+// long to find them: the directories of all namespaces have the same name and parent, so they are
+// in one chain of the dentry cache (fs/dcache.c, proc_sys_compare).
 type sysctlReader struct {
 	dirs map[string]int // file descriptors
 }

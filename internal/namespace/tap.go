@@ -38,7 +38,7 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 		return nil, err
 	}
 	mark := mark{interfaceMark, e.d.Instance, t.Interface}.String()
-	foreign, left := false, false // left means that the tap remained when ovs-vswitchd was killed
+	foreign, left := false, false // left: the tap remained when ovs-vswitchd was killed
 	if outside != nil {
 		ours, err := e.isVswitchds(outside)
 		if err != nil {
@@ -97,9 +97,8 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 // isOurs reports whether l has our mark.
 func (e *ensurer) isOurs(l netlink.Link) bool { return isOf(l, interfaceMark, e.d.Instance) }
 
-// is reports whether l is t although it has no mark of ours, because another program has
-// changed its alias. It recognizes t by the kind, name and MAC address with which ovs-vswitchd
-// created it.
+// is reports whether l is t, although another program has changed the alias and so removed our
+// mark. It recognizes t by the kind, name and MAC address with which ovs-vswitchd created it.
 func (t *Tap) is(l netlink.Link) bool {
 	_, marked := markOf(l, interfaceMark) // by another instance
 	return !marked && isTap(l) && bytes.Equal(l.Attrs().HardwareAddr, t.MAC[:])
@@ -118,9 +117,9 @@ func find(h links, name string) (netlink.Link, error) {
 	return l, nil
 }
 
-// isVswitchds reports whether l, which is outside, may be a tap that ovs-vswitchd has just
-// created. ovs-vswitchd has such a tap open, and the tap is not [claimed]. Both are checked,
-// because ovs-vswitchd may also have opened another program's tap.
+// isVswitchds reports whether l, a link outside, may be a tap that ovs-vswitchd has just created.
+// Such a tap is open and not [claimed]. Both are checked, because ovs-vswitchd may also have opened
+// another program's tap.
 func (e *ensurer) isVswitchds(l netlink.Link) (bool, error) {
 	switch {
 	case !isTap(l), e.d.Kind != "" && l.Type() != e.d.Kind:
@@ -132,7 +131,7 @@ func (e *ensurer) isVswitchds(l netlink.Link) (bool, error) {
 		return false, err
 	}
 	open, done := false, make(chan error)
-	go func() { // on a thread outside of the namespace
+	go func() { // use a thread outside of the namespace
 		var err error
 		open, err = isOpen(l)
 		done <- err
@@ -141,9 +140,8 @@ func (e *ensurer) isVswitchds(l netlink.Link) (bool, error) {
 	return open, err
 }
 
-// claimed reports whether the tuntap l has a configuration that ovs-vswitchd never makes, so
-// that it belongs to another program. Such a configuration is another mode, a user, a bridge
-// or an address.
+// claimed reports whether the tuntap l belongs to another program. Then it has a configuration that
+// ovs-vswitchd never makes: another mode, a user, a bridge or an address.
 func claimed(h links, l netlink.Link) (bool, error) {
 	tap, ok := l.(*netlink.Tuntap)
 	if !ok || tap.Mode != netlink.TUNTAP_MODE_TAP || tap.Owner != 0 || tap.Group != 0 || tap.MasterIndex != 0 {
@@ -156,18 +154,17 @@ func claimed(h links, l netlink.Link) (bool, error) {
 	return slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IP.IsGlobalUnicast() }), nil
 }
 
-// ForeignLink returns a description of another program's link with the given name in the
-// caller's namespace, or "" if there is none. given means that the user gave the name. If
-// ofdvr derived it, a tap with that name that no program claims is not reported: ovs-vswitchd left
-// it behind, or will remove it.
+// ForeignLink returns a description of another program's link called name in the caller's
+// namespace, or "". given means that the user has chosen the name. If ofdvr has derived it, a tap
+// with that name that no program claims is ignored: ovs-vswitchd left it behind, or will remove it.
 func ForeignLink(name string, given bool) string {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return "" // without netlink the name cannot be checked
+		return "" // the name cannot be checked
 	}
 	defer h.Close()
 	l, err := find(h, name)
-	if l == nil && err == nil || err == nil && l.Type() == "openvswitch" { // a port of the kernel's datapath, which never uses links of other programs
+	if l == nil && err == nil || err == nil && l.Type() == "openvswitch" { // a port of the kernel's datapath; ovs-vswitchd never uses other programs' links for these
 		return ""
 	}
 	if err == nil && l.Type() == "tuntap" && !given {
@@ -182,8 +179,8 @@ func ForeignLink(name string, given bool) string {
 	return fmt.Sprintf("link %s of another program (kind %s)", name, cmp.Or(l.Type(), "device"))
 }
 
-// isOpen reports whether a program has the tap l, in the thread's namespace, open. A tap has a
-// carrier only if a program has it open, independently of whether it is up.
+// isOpen reports whether a program has the tap l open. l is in the thread's namespace. A tap has a
+// carrier if and only if a program has it open, whether or not it is up.
 func isOpen(l netlink.Link) (bool, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
@@ -204,7 +201,7 @@ func isOpen(l netlink.Link) (bool, error) {
 			}
 		}
 	}
-	return true, nil // the kernel does not report it
+	return true, nil // the kernel does not report the carrier
 }
 
 // isTap reports whether l is a link that ovs-vswitchd creates for a port of type internal. In

@@ -15,32 +15,32 @@ import (
 	"github.com/ofdvr/ofdvr/internal/poll"
 )
 
-// A Watcher reports changes of the objects that [Ensure] manages. These are links in the
-// caller's namespace, the watched namespaces themselves, and the links, addresses, routes,
-// policy rules and settings in them. Of the settings, the kernel reports only changes of
-// forwarding, rp_filter and proxy_arp. The other settings have to be checked periodically.
+// A Watcher reports changes of the objects that [Ensure] manages: links in the caller's namespace,
+// the watched namespaces, and links, addresses, routes, policy rules and settings in these. The
+// kernel reports only changes of the settings forwarding, rp_filter and proxy_arp. The other
+// settings have to be checked periodically.
 type Watcher struct {
 	changed chan struct{} // capacity 1; full if a change has not been received yet
 
 	waiter poll.Waiter
 
 	mu        sync.Mutex
-	changes   Changes       // since the last Take
+	changes   Changes       // changes since the last Take
 	names     []string      // namespaces to watch
 	requested int           // number of calls of Follow
 	followed  int           // number of the latest call whose names are watched
 	follows   chan struct{} // closed and replaced when followed grows
 }
 
-// Changes are the changes that a [Watcher] reports.
+// Changes has the changes that a [Watcher] reports.
 type Changes struct {
 	// Links has the changed links outside. The value is true if the link exists after the
 	// change.
 	Links map[string]bool
-	// Namespaces are the watched namespaces in which something has changed, or that were
-	// created, deleted or replaced.
+	// Namespaces has the watched namespaces that have changed inside, or that were created, deleted
+	// or replaced.
 	Namespaces map[string]bool
-	// Replaced are the Namespaces that were created, deleted or replaced.
+	// Replaced has those of Namespaces that were created, deleted or replaced.
 	Replaced map[string]bool
 	// Added means that a namespace with a new name was created, even if it is not watched.
 	Added bool
@@ -53,9 +53,8 @@ func NewWatcher() *Watcher {
 	return &Watcher{changed: make(chan struct{}, 1), follows: make(chan struct{})}
 }
 
-// Changed returns a channel that receives a value after something has changed. Its capacity is one,
-// so that several changes may be reported by one value. Read the changes with [Watcher.Take]. All
-// callers share one channel.
+// Changed returns a channel that receives a value after a change. Its capacity is one, so one value
+// may stand for several changes. [Watcher.Take] returns the changes. All callers share one channel.
 func (w *Watcher) Changed() <-chan struct{} { return w.changed }
 
 // Take returns the changes since the last call.
@@ -67,9 +66,9 @@ func (w *Watcher) Take() Changes {
 	return c
 }
 
-// Follow sets the namespaces to watch, and returns when they are watched. Later changes in
-// them are reported. They need not exist. Follow fails if ctx is done before they are watched,
-// for example because the Watcher is not running.
+// Follow sets the namespaces to watch, which need not exist. When it returns, they are watched, and
+// later changes in them are reported. If ctx is done before that, for example because the Watcher
+// is not running, Follow fails.
 func (w *Watcher) Follow(ctx context.Context, names ...string) error {
 	w.mu.Lock()
 	w.names = append([]string(nil), names...)
@@ -153,7 +152,7 @@ type watched struct {
 
 // A poller waits for events from several sources on one thread.
 type poller struct {
-	outside int // netlink socket in the caller's namespace, for link events only, because it may have many routes
+	outside int // netlink socket in the caller's namespace; only for link events, because this namespace may have many routes
 	mounts  int // mountinfo, which signals an exceptional condition when a mount changes
 	watched map[string]watched
 	order   []string        // the names of watched in the order of fds
@@ -166,8 +165,8 @@ func (p *poller) open() (err error) {
 	if p.outside, err = listen(unix.RTMGRP_LINK); err != nil {
 		return fmt.Errorf("subscribe to links: %w", err)
 	}
-	// A namespace is created or deleted by a mount or unmount. The file is not an os.File,
-	// because the first poller consumes the condition, and for an os.File that is Go's
+	// A namespace is created or deleted by a mount or unmount. The file is not an os.File: the
+	// first poller consumes the condition, and for an os.File the first poller would be Go's
 	// runtime.
 	const file = "/proc/self/mountinfo"
 	if p.mounts, err = unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
@@ -208,7 +207,7 @@ func (p *poller) follow(names []string) {
 			p.drop(name)
 			changed = true
 		}
-		// If a namespace cannot be entered, it does not exist yet. Its mount will be an event.
+		// If a namespace cannot be entered, it does not exist yet. An event will report its mount.
 		if err == nil {
 			if socket, err := subscribeIn(name); err == nil {
 				p.watched[name] = watched{socket: socket, dev: st.Dev, ino: st.Ino}
@@ -248,8 +247,8 @@ func (p *poller) fds() []unix.PollFd {
 	return fds
 }
 
-// read reads the pending events and reports the changes. It returns true if a mount has
-// changed, which may be the mount of a namespace.
+// read reads the pending events and reports the changes. It returns true if a mount has changed,
+// perhaps that of a namespace.
 func (p *poller) read(fds []unix.PollFd) (mounts bool) {
 	buf := make([]byte, 1<<16)
 	if fds[1].Revents != 0 {

@@ -13,8 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Dial connects to the control socket of the ovs-vswitchd whose run directory is
-// dir, as ovs-appctl does (ovs-appctl(8)).
+// Dial connects to the control socket of the ovs-vswitchd with run directory dir, as ovs-appctl
+// does (ovs-appctl(8)).
 func Dial(ctx context.Context, dir string) (net.Conn, error) {
 	socket, err := Socket(os.ReadFile, dir)
 	if err != nil {
@@ -23,8 +23,8 @@ func Dial(ctx context.Context, dir string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", socket)
 }
 
-// Socket returns the path of the control socket of the ovs-vswitchd whose run directory is
-// dir. The function read reads a file.
+// Socket returns the path of the control socket of the ovs-vswitchd with run directory dir. It
+// calls read to read a file.
 func Socket(read func(string) ([]byte, error), dir string) (string, error) {
 	pid, err := read(filepath.Join(dir, "ovs-vswitchd.pid"))
 	if err != nil {
@@ -52,9 +52,9 @@ type CommandError string
 
 func (e CommandError) Error() string { return string(e) }
 
-// Call runs an ovs-appctl command over a connection to the control socket of ovs-vswitchd,
-// and returns its output (lib/unixctl.c: JSON-RPC 1.0). The error is a [CommandError] if
-// ovs-vswitchd answers with one.
+// Call runs an ovs-appctl command over a connection to the control socket of ovs-vswitchd, and
+// returns its output (lib/unixctl.c: JSON-RPC 1.0). If ovs-vswitchd answers with an error, the
+// error is a [CommandError].
 func Call(ctx context.Context, conn net.Conn, command string, args ...string) (string, error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()

@@ -18,9 +18,9 @@ const AnswerTime = 3 * time.Second
 // is not reachable.
 var ErrRemote = errors.New("the control socket of ovs-vswitchd is only known if OVSDB is at a Unix socket")
 
-// DialBeside connects to the control socket of the ovs-vswitchd whose database is at endpoint,
-// unix:PATH or tcp:ADDRESS:PORT. The socket is in the directory of OVSDB's Unix socket. For
-// any other endpoint the error wraps [ErrRemote].
+// DialBeside connects to the control socket of the ovs-vswitchd with the database at endpoint,
+// unix:PATH or tcp:ADDRESS:PORT. The control socket is in the directory of OVSDB's Unix socket. If
+// endpoint is not a Unix socket, the error wraps [ErrRemote].
 func DialBeside(ctx context.Context, endpoint string) (net.Conn, error) {
 	socket, local := strings.CutPrefix(endpoint, "unix:")
 	if !local {

@@ -35,8 +35,9 @@ func Compare(steps []ofproto.Step, t Trace) error {
 		}
 		return fmt.Errorf("the flows are\n%sbut Open vSwitch reports\n%s", &ours, lines(theirs))
 	}
-	// Open vSwitch leaves the selection of a bucket to its datapath. After check_pkt_larger,
-	// it undoes its changes to the packet at the end.
+	// The final packet cannot be compared in two cases: Open vSwitch leaves the selection of a
+	// bucket to its datapath, and after check_pkt_larger it undoes its changes to the packet at the
+	// end.
 	if !whole || t.Final == "" {
 		return nil
 	}
@@ -55,8 +56,8 @@ func Compare(steps []ofproto.Step, t Trace) error {
 	return nil
 }
 
-// alike reports whether two steps are equivalent. A packet may hit any of several flows
-// with the same effect, so their matches may differ.
+// alike reports whether two steps are equivalent. Their matches may differ, because a packet may
+// hit any of several flows with the same effect.
 func alike(a ofproto.Step, b Step) bool {
 	a.Flow.Match = b.Flow.Match
 	if a.Expired && strings.HasPrefix(a.Flow.Do.String(), b.Flow.Do.String()) {

@@ -2,7 +2,7 @@ package ovstrace
 
 import "testing"
 
-// The output of Open vSwitch 3.1 for packets sent to a patch port.
+// TestEnters parses the output of Open vSwitch 3.1 for packets sent to a patch port.
 func TestEnters(t *testing.T) {
 	const head = "Flow: in_port=LOCAL\n\nbridge(\"br-int\")\n----------------\n    output:2\n"
 	for name, c := range map[string]struct {

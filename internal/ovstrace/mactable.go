@@ -68,7 +68,7 @@ func parseMACEntry(w []string) (e MACEntry, err error) {
 	if e.MAC, err = ofproto.ParseMAC(w[2]); err != nil {
 		return e, err
 	}
-	if age, err := strconv.ParseUint(w[3], 10, 31); err == nil { // otherwise the entry is static
+	if age, err := strconv.ParseUint(w[3], 10, 31); err == nil { // without a number, the entry is static
 		e.Age = time.Duration(age) * time.Second
 	}
 	e.Port, e.VLAN = ofproto.PortNo(port), uint16(vlan)

@@ -14,14 +14,14 @@ import (
 // A Step is a flow that a packet hits.
 type Step struct {
 	Flow ofproto.Flow // without timeouts and flags
-	// Larger has the further steps of packets that are larger than the limit of the flow's
-	// check_pkt_larger. The steps after this Step are the steps of smaller packets. Open
-	// vSwitch traces both cases because a trace has no packet size.
+	// If the flow has a check_pkt_larger, Larger has the further steps of packets that exceed its
+	// limit, and the steps after this Step are those of smaller packets. Open vSwitch traces both
+	// cases, because a trace has no packet size.
 	Larger []Step
 }
 
-// Path returns the steps of a packet. The parameter larger means that the packet is larger
-// than the limit of the first check_pkt_larger.
+// Path returns the steps of a packet. larger means that the packet exceeds the limit of the first
+// check_pkt_larger.
 func Path(steps []Step, larger bool) []Step {
 	for i := range steps {
 		if steps[i].Larger != nil && larger {
@@ -35,7 +35,7 @@ func Path(steps []Step, larger bool) []Step {
 type Trace struct {
 	Steps []Step
 	// Final is the packet at the end, as Open vSwitch prints it. Datapath has the datapath's
-	// actions for such packets.
+	// actions for packets like the traced one.
 	Final, Datapath string
 }
 
@@ -139,9 +139,9 @@ func (p *parser) line(line string) error {
 
 func (p *parser) top() *level { return &p.levels[len(p.levels)-1] }
 
-// enter makes the level of a table the current level, and returns it. The table numbers of a
-// level are right aligned at one column, except the first number of a nested level. Only
-// check_pkt_larger begins a level.
+// enter finds the level of a line by its table number, makes it the current level, and returns it.
+// In a level, table numbers are right aligned at one column, except the first number of a nested
+// level. Only check_pkt_larger begins a level.
 func (p *parser) enter(upToNumber string) *level {
 	indent := len(upToNumber)
 	for len(p.levels) > 1 && p.top().indent > indent {

@@ -22,7 +22,7 @@ func Floods(output string) bool {
 	return strings.Contains(output, "-> no learned MAC for destination, flooding")
 }
 
-// notPorts matches datapath actions whose arguments are not ports.
+// notPorts matches datapath actions with arguments that are not ports.
 var notPorts = regexp.MustCompile(`\b(meter|recirc|hash|ct|set|push_vlan|sample|userspace)\([^()]*(\([^()]*\)[^()]*)*\)`)
 
 // Outputs reports whether the datapath outputs the packet to the port with the given number,

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MkdirAll ignores a restrictive umask, such as the umask of the unit. Other users can read
-// the directory. For example, radvd can read the directory of its configuration.
+// MkdirAll ignores a restrictive umask, such as that of the systemd unit, so that other users can
+// read the directory. For example, radvd must read the directory of its configuration.
 func TestMkdirAllIsNotMasked(t *testing.T) {
 	defer unix.Umask(unix.Umask(0o077))
 	path := filepath.Join(t.TempDir(), "a")

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrForeign means that a path is not a file of ours. It was left unchanged.
+// ErrForeign means that the file at a path is not ours. It stays unchanged.
 var ErrForeign = errors.New("not a file of ofdvr, and left unchanged")
 
 func foreign(path, format string, args ...any) error {
@@ -193,7 +193,7 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 	return nil
 }
 
-// Remove removes a file of ours. It is not an error if the file does not exist.
+// Remove removes a file of ours. If the file does not exist, it returns nil.
 func Remove(path string) error {
 	if err := Check(path); err != nil {
 		return fmt.Errorf("remove %s: %w", path, err)

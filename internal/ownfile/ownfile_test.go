@@ -14,8 +14,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// impostors creates objects that are not files of ours, one under each of the returned names.
-// The function world returns their observable state, for comparison.
+// impostors creates objects that are not files of ours, one under each of the returned names. world
+// returns their observable state, for comparison.
 func impostors(t *testing.T, dir string) (names map[string]string, world func() string) {
 	t.Helper()
 	theirs := filepath.Join(t.TempDir(), "theirs")

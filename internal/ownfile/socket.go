@@ -15,9 +15,8 @@ import (
 // ErrInUse means that a process uses a Unix socket.
 var ErrInUse = errors.New("a process uses that socket")
 
-// Listen listens on a Unix socket. It replaces a socket of ours whose process has ended. The
-// error wraps [ErrInUse] if a process uses the socket, and [ErrForeign] if path is not a
-// socket of ours.
+// Listen listens on a Unix socket. It replaces a socket of ours if its process has ended. The error
+// wraps [ErrInUse] if a process uses the socket, and [ErrForeign] if path is not a socket of ours.
 func Listen(ctx context.Context, path string) (*Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The messages are defined in linux/include/uapi/linux/inet_diag.h. netlink.SocketGet is not
-// used because it dumps all sockets.
+// The messages are defined in linux/include/uapi/linux/inet_diag.h. We do not use
+// netlink.SocketGet, because it dumps all sockets.
 const (
 	requestLen = 56
 	answerLen  = 72
@@ -24,8 +24,8 @@ type request [requestLen]byte
 func (r *request) Len() int          { return len(r) }
 func (r *request) Serialize() []byte { return r[:] }
 
-// find returns the socket with these addresses. The error is errNoSocket if there is no such
-// socket, or if the kernel lacks the module for the query.
+// find returns the socket with these addresses. The error is errNoSocket if the socket does not
+// exist, or if the kernel lacks the module for the query.
 func find(local, remote netip.AddrPort) (socket, error) {
 	var req request
 	req[0], req[1] = unix.AF_INET, unix.IPPROTO_TCP

@@ -86,7 +86,7 @@ func here(us, peer netip.Addr) bool {
 	}
 	routes, err := netlink.RouteGet(peer.AsSlice())
 	if err != nil {
-		return false // there is no route to peer although a connection from it exists, so the address is not ours
+		return false // no route to peer, although a connection from it exists: the address is not ours
 	}
 	for _, r := range routes {
 		if r.Type == unix.RTN_LOCAL {

@@ -73,9 +73,8 @@ func listen(t *testing.T, network, addr string) net.Listener {
 	return ln
 }
 
-// The user of a peer on this machine is found for every kind of connection: IPv4, IPv6, IPv4
-// to a dual-stack socket, from any loopback address, from a bound address, or over a Unix
-// socket.
+// Of finds the user of a peer on this machine for every kind of connection: IPv4, IPv6, IPv4 to a
+// dual-stack socket, from any loopback address, from a bound address, and over a Unix socket.
 func TestUserOfPeer(t *testing.T) {
 	bound := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 7, 7, 7)}}
 	mapped := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("::ffff:127.0.0.1")}}
@@ -197,8 +196,8 @@ func TestListenerIsNotThePeer(t *testing.T) {
 	}
 }
 
-// A peer with an address of another machine is not here. A loopback address at only one end,
-// as with a firewall that rewrites addresses, is here.
+// A peer with an address of another machine is not on this machine. A peer is on this machine if
+// only one end has a loopback address, as with a firewall that rewrites addresses.
 func TestPeerIsLocal(t *testing.T) {
 	for _, c := range []struct {
 		us, peer string

@@ -1,5 +1,5 @@
-// Package poll waits for file descriptors on one goroutine, and other goroutines can wake it.
-// It is for descriptors that Go's runtime does not support well, such as pidfds and mountinfo.
+// Package poll waits for file descriptors on one goroutine. Other goroutines can end the wait. It
+// is for descriptors that Go's runtime does not support well, such as pidfds and mountinfo.
 package poll
 
 import (

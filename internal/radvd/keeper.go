@@ -23,7 +23,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/poll"
 )
 
-// A radvd that ended is restarted after a delay. The delay is a second at first, and doubles
+// If a radvd has ended, it is restarted after a delay. The delay is a second at first, and doubles
 // each time until radvd has run for wellRun.
 const (
 	firstDelay = time.Second
@@ -47,8 +47,8 @@ type Keeper struct {
 
 	mu      sync.Mutex
 	routers map[string]*state // by the base name of their files
-	unused  []int             // file descriptors that Run may be waiting for, and must close
-	again   time.Time         // when to retry after a failure; failures of starts are in state.due; zero means never
+	unused  []int             // file descriptors that Run must close, because it may be waiting for them
+	again   time.Time         // time of the next attempt after a failure, except of a start, see state.due; zero means never
 }
 
 // A state is the state of a router's radvd.
@@ -60,8 +60,8 @@ type state struct {
 	since  time.Time
 
 	delay time.Duration // delay after the next failure
-	due   time.Time     // when to retry; zero means immediately
-	why   string        // the reason that radvd is not running
+	due   time.Time     // time of the next start; zero means immediately
+	why   string        // reason why radvd is not running
 
 	logged   int64  // bytes of its log that have been read
 	lastLine string // last line of the log
@@ -77,8 +77,8 @@ func NewKeeper(dir string, log *zap.Logger) (*Keeper, error) {
 		binary: lookPath, in: namespace.Enter, isIn: namespace.Has, routers: make(map[string]*state)}, nil
 }
 
-// Changed returns a channel that receives a value when [Keeper.Ensure] should be called,
-// because a radvd has ended or its retry is due.
+// Changed returns a channel that receives a value when [Keeper.Ensure] should be called: a radvd
+// has ended, or a retry is due.
 func (k *Keeper) Changed() <-chan struct{} { return k.changed }
 
 // baseLen is the length of the base name of a router's files, in hexadecimal digits.
@@ -88,8 +88,8 @@ func (k *Keeper) base(router string) string {
 	return filepath.Join(k.dir, fmt.Sprintf("%x", sha256.Sum256([]byte(router)))[:baseLen])
 }
 
-// End stops a radvd if its router is not in routers, or if it advertises more than its router
-// in routers should advertise. Each stopped radvd sends final advertisements while its taps
+// End stops each radvd that must withdraw advertisements: its router is not in routers, or has
+// fewer advertisements there. A stopped radvd sends final advertisements, so its taps must still
 // exist. [Keeper.Ensure] restarts the processes that are still needed.
 func (k *Keeper) End(routers []Router) error {
 	k.mu.Lock()
@@ -193,8 +193,8 @@ func (k *Keeper) ensure(r *Router) error {
 	return nil
 }
 
-// find returns the state of the radvd with a base name, of router id. A process that an
-// earlier program started keeps running. Its loaded configuration is unknown.
+// find returns the state of the radvd of router id, which has the given base name. The process may
+// have been started by an earlier run of this program. Then its loaded configuration is unknown.
 func (k *Keeper) find(base, id string) (*state, error) {
 	s := k.routers[base]
 	if s == nil {
@@ -261,7 +261,7 @@ func (k *Keeper) start(base string, s *state, r *Router, conf []byte) error {
 	cmd.Process.Release() // the pidfd reports its end
 	p, err := openProcess(pid)
 	if err == nil && p == nil {
-		err = errors.New("the process does not exist") // impossible, because it has not been reaped
+		err = errors.New("the process does not exist") // impossible: it has not been reaped
 	}
 	if err != nil {
 		return fail(fmt.Errorf("start radvd: %w", err))
@@ -329,8 +329,8 @@ func (k *Keeper) drop(s *state) {
 	s.proc, s.loaded, s.exited = nil, nil, false
 }
 
-// lockable creates the file in which radvd writes its PID. radvd locks the file. If it cannot
-// lock the file it does not start, so other users must not be able to open it.
+// lockable creates the file in which radvd writes its PID. radvd locks the file, and does not start
+// if it cannot lock it. So other users must not be able to open it.
 func lockable(name string) error {
 	f, err := ownfile.Open(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -339,7 +339,7 @@ func lockable(name string) error {
 	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
-// writeConfig replaces a configuration atomically. radvd requires this mode: only the owner
+// writeConfig replaces a configuration atomically. radvd requires the file's mode: only the owner
 // may write the file, and radvd's user must be able to read it.
 func writeConfig(name string, data []byte) error {
 	if err := ownfile.WriteFile(name, data, 0o644); err != nil {

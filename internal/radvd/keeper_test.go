@@ -344,8 +344,8 @@ func run(t *testing.T, k *Keeper) {
 	t.Cleanup(func() { <-done })
 }
 
-// If a configuration cannot be written, as on a full disk, it is written later. Changed
-// requests a retry without any other event, and radvd keeps running in the meantime.
+// If a configuration cannot be written, for example on a full disk, it is written later. Changed
+// requests the retry without any other event. radvd keeps running in the meantime.
 func TestWriteFails(t *testing.T) {
 	k := newKeeper(t, t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
@@ -424,7 +424,7 @@ func TestForeignFilesAreUnchanged(t *testing.T) {
 		}
 		k = newKeeper(t, theirs) // retries immediately
 	}
-	if err := k.End(nil); err != nil { // only 0123456789abcdef has the format of our names
+	if err := k.End(nil); err != nil { // only 0123456789abcdef has the form of our names
 		t.Error(err)
 	}
 	for _, name := range []string{"host.conf", "x.log"} {

@@ -28,8 +28,8 @@ type process struct {
 	fd  int // pidfd_open(2)
 }
 
-// findProcess returns the radvd whose files have the given base name, or nil if it is not
-// running. It checks that the process is that radvd.
+// findProcess returns the radvd with the given base name, or nil if it is not running. It checks
+// that the process is that radvd.
 func findProcess(base string) (*process, error) {
 	text, err := ownfile.ReadFile(base + pidFile)
 	if errors.Is(err, os.ErrNotExist) {
@@ -85,7 +85,7 @@ func (p *process) signal(sig unix.Signal) error {
 	return nil
 }
 
-// A radvd may take these times to end. It only has to send its final advertisements.
+// Time limits for the end of a radvd, which only has to send its final advertisements.
 const (
 	endPatience  = 2 * time.Second
 	killPatience = time.Second
@@ -125,7 +125,7 @@ func (p *process) reap() string {
 	}
 }
 
-// Running returns the PIDs of the radvd of a directory.
+// Running returns the PIDs of all radvd processes of a directory.
 func Running(dir string) (pids []int, err error) {
 	bases, err := basesIn(dir)
 	for _, base := range bases {

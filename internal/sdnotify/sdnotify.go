@@ -28,16 +28,16 @@ const patience = time.Second
 // A Notifier sends states to a service manager. The zero Notifier has no service manager and
 // sends nothing.
 type Notifier struct {
-	// Watchdog is the maximum time between two Alive states. After that the service manager
-	// considers the program hung. Zero means that there is no watchdog.
+	// Watchdog is the maximum time between two Alive states. If it is exceeded, the service manager
+	// considers the program hung. Zero means no watchdog.
 	Watchdog time.Duration
 
 	socket string // "" if there is no service manager
 }
 
-// FromEnvironment returns the Notifier for the service manager that started the program. If
-// there is none, it returns the zero Notifier. sd_notify(3) and sd_watchdog_enabled(3) define
-// the environment variables.
+// FromEnvironment returns the Notifier for the service manager that started the program, or the
+// zero Notifier without a service manager. sd_notify(3) and sd_watchdog_enabled(3) define the
+// environment variables.
 func FromEnvironment() (Notifier, error) {
 	n := Notifier{socket: os.Getenv("NOTIFY_SOCKET")}
 	usec, pid := os.Getenv("WATCHDOG_USEC"), os.Getenv("WATCHDOG_PID")
@@ -72,5 +72,5 @@ func (n Notifier) Send(state ...string) error {
 	return nil
 }
 
-// Enabled reports whether there is a service manager.
+// Enabled reports whether a service manager receives the states.
 func (n Notifier) Enabled() bool { return n.socket != "" }

@@ -1,8 +1,7 @@
 package sorted
 
-// Exchange returns s without the elements that have the same keys as the elements in the list
-// out, and with the elements in the list in. Its cost depends only on the elements that
-// change.
+// Exchange returns s without the elements with the keys of out, and with the elements in. Its cost
+// depends only on the number of these elements.
 func Exchange[E comparable, O Order[E]](s Set[E, O], out, in []E) Set[E, O] {
 	if len(out) == 0 || len(in) == 0 {
 		return s.Without(out...).With(in...)
@@ -16,7 +15,7 @@ func Exchange[E comparable, O Order[E]](s Set[E, O], out, in []E) Set[E, O] {
 	return s.Without(Minus[E, O](out, in)...).With(changed...)
 }
 
-// Minus returns the elements of a whose keys are not in b, sorted.
+// Minus returns the elements of a with keys that are not in b, sorted.
 func Minus[E any, O Order[E]](a, b []E) (rest []E) {
 	if len(a) == 0 || len(b) == 0 {
 		return a

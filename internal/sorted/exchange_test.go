@@ -9,7 +9,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/sorted"
 )
 
-// Exchange equals Without followed by With, and shares all chunks whose elements do not change.
+// Exchange has the same result as Without followed by With, and shares all unchanged chunks.
 func TestExchange(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := sorted.Of[entry, byKey](drawEntries(t))

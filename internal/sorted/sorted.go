@@ -8,20 +8,20 @@ import (
 	"slices"
 )
 
-// An Order defines the order of elements. Elements that compare as 0 have the same key. The
-// method Compare must depend only on the type, so that the zero Set has an order.
+// An Order defines the order of elements. If Compare returns 0, two elements have the same key.
+// Compare must not depend on the value of its receiver, so that the zero Set has an order.
 type Order[E any] interface {
 	Compare(a, b E) int
 }
 
-// A Set has at most one element for each key, in the order of O. The zero Set is empty. A Set
-// is immutable. Everything that its elements refer to must also be immutable.
+// A Set has at most one element for each key, in the order of O. The zero Set is empty. A Set is
+// immutable, and all data that its elements refer to must be immutable too.
 //
-// In a Set of n elements, k changes cost the time and memory of k chunks and of a list of
-// n/maxChunk to n/minChunk chunks. A look-up takes O(log n).
+// In a Set of n elements, k changes copy at most about k chunks, and the list of all n/maxChunk to
+// n/minChunk chunks. A look-up takes O(log n).
 type Set[E any, O Order[E]] struct {
-	// chunks are not empty and are never modified. If there are several, each has
-	// minChunk to maxChunk elements.
+	// Chunks are not empty and are never modified. If chunks has several, each has minChunk to
+	// maxChunk elements.
 	chunks [][]E
 	n      int
 }
@@ -39,8 +39,8 @@ func Of[E any, O Order[E]](es []E) Set[E, O] {
 	return b.set()
 }
 
-// unique returns es sorted. Of several elements with the same key it returns only the last. It
-// may return es itself.
+// unique returns es sorted. If several elements have the same key, it returns only the last of
+// them. It may return es itself.
 func unique[E any, O Order[E]](es []E) []E {
 	var o O
 	ascending := true
@@ -86,7 +86,7 @@ func (s Set[E, O]) All() iter.Seq[E] {
 	}
 }
 
-// From returns, in order, the elements whose key is not less than the key of key.
+// From returns, in order, the elements that are not less than key.
 func (s Set[E, O]) From(key E) iter.Seq[E] {
 	return func(yield func(E) bool) {
 		if s.n == 0 {
@@ -120,8 +120,8 @@ func (s Set[E, O]) Get(key E) (e E, ok bool) {
 	return c[i], true
 }
 
-// chunkOf returns the index of the chunk that contains key, or would contain it. The set s
-// must not be empty.
+// chunkOf returns the index of the chunk that contains key, or would contain it. s must not be
+// empty.
 func (s Set[E, O]) chunkOf(key E) int {
 	var o O
 	i, ok := slices.BinarySearchFunc(s.chunks, key, func(c []E, key E) int { return o.Compare(c[0], key) })
@@ -131,14 +131,14 @@ func (s Set[E, O]) chunkOf(key E) int {
 	return max(0, i-1)
 }
 
-// With returns s with es added. An element of es replaces the element of s with its key; if
+// With returns s with es added. An element of es replaces the element of s with the same key. If
 // elements of es have the same key, the last one wins.
 func (s Set[E, O]) With(es ...E) Set[E, O] { return s.rebuild(es, union[E, O]) }
 
 // Without returns s without the elements that have the keys of keys.
 func (s Set[E, O]) Without(keys ...E) Set[E, O] { return s.rebuild(keys, minus[E, O]) }
 
-// Keep returns the elements of s for which the function keep returns true.
+// Keep returns the elements of s for which keep returns true.
 func (s Set[E, O]) Keep(keep func(E) bool) Set[E, O] {
 	var b builder[E, O]
 	for i, c := range s.chunks {
@@ -158,8 +158,8 @@ func (s Set[E, O]) Keep(keep func(E) bool) Set[E, O] {
 	return b.set()
 }
 
-// rebuild returns s with changes applied by the function combine. The function applies changes
-// to a chunk, which may be empty, and appends the result to dst.
+// rebuild returns s with changes applied by combine. combine applies changes to a chunk, which may
+// be empty, and appends the result to dst.
 func (s Set[E, O]) rebuild(changes []E, combine func(dst, chunk, changes []E) []E) Set[E, O] {
 	if len(changes) == 0 {
 		return s
@@ -204,7 +204,7 @@ func union[E any, O Order[E]](dst, a, b []E) []E {
 	return append(dst, a...)
 }
 
-// minus appends to dst the elements of a whose keys are not in b, both sorted.
+// minus appends to dst the elements of a with keys that are not in b. a and b must be sorted.
 func minus[E any, O Order[E]](dst, a, b []E) []E {
 	var o O
 	dst = slices.Grow(dst, len(a))

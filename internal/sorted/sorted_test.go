@@ -33,8 +33,7 @@ func (m model) entries() []entry {
 
 const keys = 8 * sorted.MaxChunk
 
-// drawEntries draws unsorted entries, some with the same key. It draws a few entries, or
-// enough for any number of chunks.
+// drawEntries draws unsorted entries, some with the same key: a few, or enough for several chunks.
 func drawEntries(t *rapid.T) (es []entry) {
 	start, stride := rapid.IntRange(0, keys-1).Draw(t, "start"), rapid.SampledFrom([]int{1, 1, 3, keys - 1}).Draw(t, "stride")
 	count := rapid.OneOf(rapid.IntRange(0, 3), rapid.IntRange(0, sorted.MaxChunk), rapid.IntRange(0, keys)).Draw(t, "count")
@@ -189,7 +188,7 @@ func TestChangesShare(t *testing.T) {
 				es = append(es, entry{k, 1})
 			}
 			s := big
-			if rapid.Bool().Draw(t, "sparse") { // so that chunks get too small
+			if rapid.Bool().Draw(t, "sparse") { // makes chunks too small
 				s = s.Keep(func(e entry) bool { return e.key%8 == 0 })
 			}
 			for _, changed := range []set{s.With(es...), s.Without(es...), s.With(es...).Without(es...)} {
