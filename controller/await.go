@@ -27,6 +27,10 @@ type waiter struct {
 	objects  []ledger.Outcome
 	done     chan struct{} // closed when the write is applied
 	refused  []Pending     // set before done is closed
+
+	// The generations of programs to wait for, by router, once the tags of machines are set. nil: not
+	// known yet, or the write concerns no machine of this host.
+	placed map[string]uint64
 }
 
 // Await returns when the switches have confirmed a write, or when ctx is done. It returns the
@@ -52,6 +56,10 @@ func (c *Controller) Await(ctx context.Context, r ledger.Result) ([]Pending, err
 func (c *Controller) answer(w *world) {
 waiters:
 	for wt := range w.waiters {
+		if c.untagged(w, wt) != "" {
+			continue
+		}
+		w.awaitPlaces(wt)
 		for range c.awaited(w, wt) {
 			continue waiters
 		}
@@ -79,7 +87,7 @@ func (c *Controller) awaited(w *world, wt *waiter) iter.Seq[string] {
 			case st.router.Bridge.Managed && !c.made(w, wt, id), st.session == nil, len(st.program.Missing) > 0:
 				waits = true
 			default:
-				waits = st.applied.gen == 0 || st.applied.revision < wt.revision
+				waits = st.applied.gen == 0 || st.applied.revision < wt.revision || st.applied.gen < wt.placed[id]
 			}
 			if waits && !yield(id) {
 				return
@@ -97,6 +105,9 @@ func (c *Controller) made(w *world, wt *waiter, router string) bool {
 
 // pending returns the routers that wt still waits for, with the reasons.
 func (c *Controller) pending(w *world, wt *waiter) (out []Pending) {
+	if reason := c.untagged(w, wt); reason != "" {
+		out = append(out, Pending{Reason: reason})
+	}
 	for id := range c.awaited(w, wt) {
 		out = append(out, Pending{id, c.reason(w, wt, id)})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -21,6 +22,9 @@ type Result struct {
 	Ops []Op
 	// Problems has the reasons why parts of the desired state were not realized.
 	Problems []Problem
+	// Cfg is the CurCfg of [State] at which ovs-vswitchd has applied changes of machines' tags
+	// that are among Ops; 0 if none are.
+	Cfg int
 }
 
 // Count returns the number of operations with verb v that were carried out. The rows
@@ -74,18 +78,22 @@ func (c *Client) Apply(ctx context.Context, d Desired) (Result, error) {
 		}
 		start := time.Now()
 		t := compile(ops)
-		if len(leaving) > 0 {
+		tags := slices.ContainsFunc(ops, Op.tags)
+		if len(leaving) > 0 || tags {
 			t.incrementNextCfg(state.Root)
 		}
 		err = s.transact(ctx, t)
 		c.cfg.Recorder.Transacted(resultOf(err), time.Since(start))
 		if err == nil {
 			res.Ops = ops
-			if len(leaving) > 0 {
+			if len(leaving) > 0 || tags {
 				if state, _, err = s.snapshot(ctx); err != nil { // includes the transaction
 					return res, fmt.Errorf("read the state of OVSDB: %w", err)
 				}
 				c.moves.wait(leaving, state)
+			}
+			if tags {
+				res.Cfg = state.NextCfg
 			}
 			return res, nil
 		}

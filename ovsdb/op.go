@@ -134,5 +134,11 @@ func (o *Op) drop(column string, have map[string]string, keys ...string) {
 	}
 }
 
+// tags reports whether o changes the tag of a machine's port.
+func (o Op) tags() bool {
+	_, tag := o.Set["tag"]
+	return tag && o.Verb == Update && o.Fabric && !o.Row.Ours && o.Row.Table == TablePort
+}
+
 // empty reports whether an Update writes nothing.
 func (o *Op) empty() bool { return len(o.Set)+len(o.Put)+len(o.Drop) == 0 }

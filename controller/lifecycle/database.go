@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,6 +33,7 @@ type database struct {
 	fabric  *ovsdb.Fabric     // the desired fabric, as last applied; nil if no fabric is desired
 	tags    map[string]uint16 // tags of networks with a VNI, as last applied
 	plugged []string          // see [Report].Plugged
+	tagging int               // see [ovsdb.Result].Cfg
 
 	renewals map[portOf]*renewal // taps to recreate
 	suspects map[string]*suspect // patch ports that may not pass packets, by name
@@ -49,14 +51,14 @@ func newDatabase() database {
 type rows struct {
 	bridges    map[string]*ovsdb.BridgeRow
 	interfaces map[port]ovsdb.InterfaceRow
-	machines   map[string]bool // the iface-ids of other programs' ports on the integration bridge
+	machines   map[string]uint16 // see [Report].Machines; never changed
 }
 
 // A port is identified by its bridge and its own name.
 type port struct{ bridge, name string }
 
 func rowsOf(s ovsdb.State, integrationBridge string) rows {
-	r := rows{make(map[string]*ovsdb.BridgeRow, len(s.Bridges)), make(map[port]ovsdb.InterfaceRow), make(map[string]bool)}
+	r := rows{make(map[string]*ovsdb.BridgeRow, len(s.Bridges)), make(map[port]ovsdb.InterfaceRow), make(map[string]uint16)}
 	for i := range s.Bridges {
 		b := &s.Bridges[i]
 		r.bridges[b.Name] = b
@@ -64,12 +66,32 @@ func rowsOf(s ovsdb.State, integrationBridge string) rows {
 			for _, f := range b.Ports[j].Interfaces {
 				r.interfaces[port{b.Name, f.Name}] = f
 				if id := f.ExternalIDs[ovsdb.KeyIfaceID]; id != "" && b.Name == integrationBridge && b.Ports[j].ExternalIDs[ovsdb.KeyOwner] != ovsdb.Owner {
-					r.machines[id] = true
+					tag := ourTag(&b.Ports[j])
+					if old, twice := r.machines[id]; twice && old != tag {
+						tag = noTag
+					}
+					r.machines[id] = tag
 				}
 			}
 		}
 	}
 	return r
+}
+
+// noTag is the tag in [Report].Machines of a machine that does not have the tag that we set, or
+// has ports with different tags.
+const noTag = 0xffff
+
+// ourTag returns the tag that we have set on a port, 0 if we have set none.
+func ourTag(p *ovsdb.PortRow) uint16 {
+	mark, marked := p.ExternalIDs[ovsdb.KeyTag]
+	switch {
+	case !marked:
+		return 0
+	case p.Tag == nil || strconv.Itoa(*p.Tag) != mark:
+		return noTag
+	}
+	return uint16(*p.Tag)
 }
 
 // setState sets the state.
@@ -171,6 +193,9 @@ func (p *pass) apply(ctx context.Context, state ovsdb.State, err error) error {
 		d.again(time.Now())
 	default:
 		p.resolved(cannotChange, "")
+	}
+	if res.Cfg != 0 {
+		d.tagging = res.Cfg
 	}
 	logOps(p.log, res.Ops, d.applied && !d.moving && len(d.renewals) == 0)
 	d.errors, d.nameTaken, d.moving = "", false, false

@@ -148,12 +148,21 @@ func (l *Lifecycle) wantPorts(in Intent) bool {
 	l.want = in
 	for a, b := range old.Difference(in.Index) {
 		for _, p := range []*routing.Port{a.Port, b.Port} {
-			if p != nil && l.database.rows.machines[p.ID] {
+			if p == nil {
+				continue
+			}
+			if _, here := l.database.rows.machines[p.ID]; here {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// tagged reports whether ovs-vswitchd has applied all changes of machines' tags. If next_cfg is lower
+// than at the last change, the database has been replaced since.
+func (d *database) tagged() bool {
+	return d.state.CurCfg >= d.tagging || d.state.NextCfg < d.tagging
 }
 
 // setPlugged sets database.plugged: the ports of carried networks (by tunnels or an uplink) with

@@ -148,7 +148,7 @@ func TestPortElsewhere(t *testing.T) {
 	first := index(spanning())
 	l := &Lifecycle{want: Intent{Index: first}, database: newDatabase()}
 	vm := routing.Port{ID: "vm1", Network: "n1"}
-	l.database.rows.machines = map[string]bool{"vm2": true}
+	l.database.rows.machines = map[string]uint16{"vm2": 0}
 	put := func(id, network string) bool {
 		vm.ID, vm.Network = id, network
 		return l.wantPorts(Intent{Index: l.want.Index.With(routing.Change{Put: routing.Model{Ports: []routing.Port{vm}}})})

@@ -85,7 +85,7 @@ func (p *pass) follow(ctx context.Context) {
 func (l *Lifecycle) report() Report {
 	d := &l.database
 	r := Report{Layout: l.want.Layout, Connected: d.connected, Bridges: d.exists, Complete: d.applied, Problems: make(map[string][]string),
-		NotMade: make(map[string]string), Waits: make(map[string]bool), Tags: d.tags, Plugged: d.plugged}
+		NotMade: make(map[string]string), Waits: make(map[string]bool), Tags: d.tags, Plugged: d.plugged, Machines: d.rows.machines, Tagged: d.tagged()}
 	for _, found := range []problems{d.problems, d.patches} {
 		for router, texts := range found {
 			if len(texts) > 0 {

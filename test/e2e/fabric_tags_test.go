@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ofdvr/ofdvr/test/lab"
@@ -87,4 +88,47 @@ func TestTagOutlivesTheVNI(t *testing.T) {
 		t.Errorf("the tag is %s", got)
 	}
 	pingTTL(t, vm1, "10.0.1.1", 64)
+}
+
+// A write of a port is applied when its machine on this host is in the network: the first packet
+// passes. While the tag cannot be set, the write is pending.
+func TestAppliedPortIsTagged(t *testing.T) {
+	t.Parallel()
+	s := &site{Host: lab.Boot(t), t: t}
+	s.serve("--host", "h1", "--state-dir", "/run/state")
+	file := func(content string) string {
+		path, err := s.WriteFile("intent.yaml", content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	networks, _, _ := strings.Cut(carried, "ports:\n")
+	s.ofdvr(0, "apply", "-f", file(networks))
+	c := vm("vm1", "10.0.1.10")
+	c.VLAN, c.ID, c.MTU = 4095, "vm1", 1400
+	vm1 := s.plug(c)
+	port := file("ports:\n  - {id: vm1, network: blue, mac: \"02:00:00:00:01:10\", addresses: [10.0.1.10]}\n")
+	for range 5 {
+		s.ofdvr(0, "apply", "-f", port)
+		at := record(t, vm1, all(came, isARP))
+		ask(t, vm1, broadcast, "10.0.1.10", "10.0.1.1") // once
+		await(t, at, "the gateway's answer", arpFor(2, "10.0.1.1"))
+		at.Close()
+		s.ofdvr(0, "delete", "port", "vm1")
+		if got := s.vsctl("get", "port", "vm1", "tag"); got != "4095" {
+			t.Fatalf("the tag after the port's deletion is %s", got)
+		}
+	}
+	if err := s.Database().Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	mustHave(t, s.ofdvr(1, "apply", "--timeout=1s", "-f", port), "the tag of port vm1 on the integration bridge is being set")
+	if err := s.Database().Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	s.ofdvr(0, "apply", "-f", port)
+	if got := s.vsctl("get", "port", "vm1", "tag"); got == "4095" {
+		t.Errorf("the write is applied, but the tag is %s", got)
+	}
 }
