@@ -8,11 +8,11 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// with returns twoNetworks with the first old replaced by new.
+// with returns twoNetworks with the first occurrence of old replaced by new.
 func with(old, new string) string { return strings.Replace(twoNetworks, old, new, 1) }
 
-// The switch routes to an allowed address that one port has. If two ports with
-// different MAC addresses have it, the kernel resolves it, because it may move.
+// If one port has an allowed address, the switch routes to it. If two ports with different MAC
+// addresses have it, the kernel resolves it, because it may move between them.
 func TestAllowedAddresses(t *testing.T) {
 	t.Parallel()
 	const vip = "10.0.2.100"
@@ -29,7 +29,7 @@ func TestAllowedAddresses(t *testing.T) {
 	at := record(t, vm3, all(came, echo("", vip)))
 	s.sh(vm2.Name, "ip addr del "+vip+"/24 dev eth0")
 	s.sh(vm3.Name, "ip addr add "+vip+"/24 dev eth0")
-	s.sh(netns, "ip neigh flush to "+vip) // VRRP would announce the move
+	s.sh(netns, "ip neigh flush to "+vip) // the test replaces VRRP, which would announce the move
 	pingTTL(t, vm1, vip, 63)
 	await(t, at, "the packet at vm3", echo(vm1.IP(), vip))
 }
@@ -60,8 +60,8 @@ func TestAddressMovesWithoutAGap(t *testing.T) {
 	seen(t, tap, "the tap", 0, "packets in between", echo("", "10.0.2.50"))
 }
 
-// Flows route nothing to a port that is down or on no host, and nothing into or out
-// of an interface that is down.
+// Flows route no packets to a port that is down or unbound, and no packets into or out of an
+// interface that is down.
 func TestDownForwardsNothing(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -93,9 +93,9 @@ func TestAddressScopes(t *testing.T) {
 	seen(t, tap, "blue's tap", 0, "packets", echo("", ""))
 	s.reload(with("vlan: 2}", "vlan: 2, ipv4_address_scope: elsewhere}"))
 	turns(t, s, vm1, vm2.IP(), tap, "the packet at the tap", echo(vm1.IP(), vm2.IP()))
-	s.sh(netns, "ip rule add pref 1 iif "+blueTap+" to 10.0.2.0/24 blackhole") // like the rules between scopes
+	s.sh(netns, "ip rule add pref 1 iif "+blueTap+" to 10.0.2.0/24 blackhole") // a policy rule for traffic between scopes
 	unreachable(t, vm1, vm2.IP())
-	s.sh(netns, "ip rule del pref 1") // the rule would apply within a scope, too
+	s.sh(netns, "ip rule del pref 1") // the rule would also apply within a scope
 	s.reload(strings.ReplaceAll(with("vlan: 2}", "vlan: 2, ipv4_address_scope: elsewhere}"), "vlan: 1}", "vlan: 1, ipv4_address_scope: elsewhere}"))
 	pingTTL(t, vm1, vm2.IP(), 63)
 }

@@ -20,8 +20,8 @@ func (s *site) stubborn(m *lab.Machine) {
 		ip neigh flush dev eth0; ip -6 neigh flush dev eth0`)
 }
 
-// A machine that has the gateway's old MAC address in its cache learns the new one: on managed and on
-// external bridges, by IPv4 and IPv6, while the daemon runs and when it starts.
+// If a machine has the gateway's old MAC address in its cache, it learns the new one. This holds on
+// managed and external bridges, for IPv4 and IPv6, while the daemon runs and when it starts.
 func TestNewMACIsAnnounced(t *testing.T) {
 	t.Parallel()
 	const newMAC, third = "02:00:00:00:01:77", "02:00:00:00:01:78"
@@ -75,7 +75,7 @@ func TestNewMACIsAnnounced(t *testing.T) {
 	})
 	knows(newMAC)
 
-	// A daemon that starts announces nothing unless an address has changed since the last one ran.
+	// At its start, a daemon announces only addresses that have changed since the last daemon ran.
 	before := len(seen.Frames())
 	s.stop()
 	s.serve()
@@ -96,7 +96,7 @@ func TestNewMACIsAnnounced(t *testing.T) {
 	knows(newMAC)
 }
 
-// A new MAC address of the gateway cuts a machine off for a short time at most.
+// If the gateway gets a new MAC address, machines lose it for a short time at most.
 func TestNewMACInterruptsBriefly(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)

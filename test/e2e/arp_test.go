@@ -14,7 +14,7 @@ import (
 // requests are the kinds of ARP requests for the gateway's address.
 var requests = []struct{ name, dst, sender string }{
 	{"broadcast", broadcast, "10.0.1.10"},
-	{"unicast", blueMAC, "10.0.1.10"},          // to refresh a neighbour
+	{"unicast", blueMAC, "10.0.1.10"},          // a request that refreshes a neighbour entry
 	{"address conflict", broadcast, "0.0.0.0"}, // RFC 5227's probe
 }
 
@@ -40,7 +40,7 @@ func TestARPIsAnsweredWithoutTheKernel(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
 	vm1 := s.plug(vm("vm1", "10.0.1.10"))
-	s.stop() // or it would set the links up again
+	s.stop() // a running daemon would set the links up again
 	s.sh(netns, "ip link set "+blueTap+" down; ip link set "+greenTap+" down")
 	for _, c := range requests {
 		t.Run(c.name, func(t *testing.T) {
@@ -51,8 +51,8 @@ func TestARPIsAnsweredWithoutTheKernel(t *testing.T) {
 	}
 }
 
-// The requester gets exactly one reply. The kernel, other machines and other
-// networks see neither the reply nor the request.
+// The requester gets exactly one reply. The kernel, other machines and other networks get neither
+// the request nor the reply.
 func TestARPReplyGoesToRequester(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -64,7 +64,7 @@ func TestARPReplyGoesToRequester(t *testing.T) {
 			ask(t, vm1, c.dst, c.sender, "10.0.1.1")
 			mustAnswer(t, vm1, await(t, at1, "the reply", arpFor(layers.ARPReply, "10.0.1.1")), c.sender)
 
-			// A request for an address without owner is flooded to all of blue.
+			// A request for an address that no machine has is flooded to all of blue.
 			ask(t, vm1, broadcast, vm1.IP(), "10.0.1.99")
 			unanswered := arpFor(layers.ARPRequest, "10.0.1.99")
 			await(t, blue, "the later request", unanswered)
@@ -74,14 +74,14 @@ func TestARPReplyGoesToRequester(t *testing.T) {
 			seen(t, at1, "vm1", 1, "ARP", isARP)
 			seen(t, at2, "vm2", 0, "ARP", isARP)
 			seen(t, at3, "vm3", 0, "replies", arpFor(layers.ARPReply, "10.0.1.1"))
-			flooded := map[bool]int{true: 1}[c.dst == broadcast] // by br-int, as without a router
+			flooded := map[bool]int{true: 1}[c.dst == broadcast] // br-int floods it, as without a router
 			seen(t, at3, "vm3", flooded, "requests", arpFor(layers.ARPRequest, "10.0.1.1"))
 		})
 	}
 }
 
-// Neither the switch nor the kernel answers requests for other addresses, even for
-// those that the router has on other networks.
+// Neither the switch nor the kernel answers requests for other addresses, not even for the router's
+// addresses on other networks.
 func TestARPForOthersIsNotAnswered(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)

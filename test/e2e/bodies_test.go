@@ -14,11 +14,11 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// lonely is twoNetworks with a network without a router. Ports on it need no flows.
+// lonely is twoNetworks and a network without a router. Ports on that network need no flows.
 var lonely = strings.Replace(twoNetworks, "networks:\n", "networks:\n  - {id: lonely, vlan: 3}\n", 1)
 
-// Large concurrent bodies need a bounded amount of memory. The same holds for a body made to cost
-// as much as possible.
+// Large concurrent bodies need bounded memory. The same holds for a body that is made to need as
+// much memory as possible.
 func TestLargeBodiesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := measured(t, lonely, "--state-dir", t.TempDir())

@@ -23,8 +23,8 @@ var extensions = regexp.MustCompile(`move:|load:|check_pkt_larger|NXM_|nw_ttl=|i
 // badExperimenter is OFPBAC_BAD_EXPERIMENTER.
 const badExperimenter ofproto.ErrorCode = 2<<16 | 2
 
-// An oldSwitch is a proxy between a bridge and the daemon. It refuses messages that need extensions, like a
-// switch without them, and passes all others to the bridge.
+// An oldSwitch is a proxy between a bridge and the daemon. Like a switch without extensions, it
+// refuses messages that need them. It passes all other messages to the bridge.
 type oldSwitch struct {
 	refused atomic.Int32
 }
@@ -68,7 +68,7 @@ func (o *oldSwitch) pass(ctx context.Context, bridge, daemon net.Conn) {
 		daemon.Close()
 	}
 	defer context.AfterFunc(ctx, end)()
-	back := make(chan []byte, 1000) // to the daemon: the bridge's messages and the refusals
+	back := make(chan []byte, 1000) // messages to the daemon: those of the bridge, and refusals
 	go func() {
 		for {
 			m, err := message(bridge)
@@ -98,7 +98,7 @@ func (o *oldSwitch) pass(ctx context.Context, bridge, daemon net.Conn) {
 	}()
 	for {
 		select {
-		case m := <-refusals: // before the reply to a later barrier
+		case m := <-refusals: // a refusal must precede the reply to a later barrier
 			daemon.Write(m)
 			continue
 		default:
@@ -151,8 +151,8 @@ func (o *oldSwitch) knows(m []byte) bool {
 	return true
 }
 
-// A switch without extensions of OpenFlow 1.3 routes. The kernel handles the packets that the
-// switch cannot, and the status lists the missing capabilities.
+// A switch without extensions of OpenFlow 1.3 can route. The kernel handles the packets that the
+// switch cannot handle. The status lists the missing capabilities.
 func TestSwitchWithoutExtensions(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -179,7 +179,7 @@ func TestSwitchWithoutExtensions(t *testing.T) {
 	}
 	s.logged("switch lacks capabilities, the kernel routes what needs them")
 
-	// Connected directly, the same bridge can do everything.
+	// Without the proxy, the same bridge has all capabilities.
 	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
 	want := "arp_responder nd_responder echo_responder match_ttl check_pkt_larger"
 	if lab.OnKernel(t, "the switch cannot answer solicitations: the datapath cannot write the options of an advertisement") {

@@ -8,7 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Cleanup removes everything that ofdvr made and leaves the rest unchanged.
+// Cleanup removes all objects that ofdvr has made and leaves all others unchanged.
 func TestCleanupKeepsForeignObjects(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoRouters)
@@ -80,13 +80,13 @@ func TestCleanupKeepsForeignObjects(t *testing.T) {
 	if n := len(s.transactions()) - transactions; n != 0 {
 		t.Errorf("%d transactions", n)
 	}
-	// The daemon makes everything again.
+	// The daemon makes all objects again.
 	s.serve()
 	s.settle()
 	pingTTL(t, vm1, "10.0.2.1", 64)
 }
 
-// A namespace that ofdvr made is kept if another program has a link in it.
+// A namespace that ofdvr has made stays if another program has a link in it.
 func TestCleanupKeepsANamespaceWithForeignLinks(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -104,8 +104,9 @@ func TestCleanupKeepsANamespaceWithForeignLinks(t *testing.T) {
 	}
 }
 
-// Cleanup refuses to run, and names the daemon, while a daemon runs that would make everything
-// again. The same holds for a standby daemon. --dry-run only lists the objects to remove.
+// While a daemon runs, cleanup refuses to run, because the daemon would make all objects again. The
+// error names the daemon. The same holds for a standby daemon. --dry-run only lists the objects to
+// remove.
 func TestCleanupRefusesBesideADaemon(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)

@@ -25,7 +25,8 @@ func (s *site) ofdvr(status int, args ...string) string {
 	return out
 }
 
-// The commands of a whole life cycle, from no configuration to a removed one.
+// TestCommandLine uses the commands of a whole life cycle, from the first configuration to its
+// removal.
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)
@@ -37,7 +38,7 @@ func TestCommandLine(t *testing.T) {
 		return path
 	}
 	two := file("two.yaml", twoNetworks)
-	s.settle() // connected to the database, without which a plan has no rows
+	s.settle() // the daemon must be connected to the database; otherwise a plan has no rows
 	if short := s.ofdvr(2, "plan", two); strings.Contains(short, "+ Bridge") || strings.Contains(short, "actions=") {
 		t.Errorf("without -v it lists rows or flows:\n%s", short)
 	}
@@ -119,7 +120,7 @@ func TestCommandLine(t *testing.T) {
 	}
 	mustHave(t, s.ofdvr(0, "status"), "store /var/lib/ofdvr/intent.db: 0 networks, 0 routers, 0 ports\n")
 
-	// The store's own commands work only while no daemon runs.
+	// The commands of ofdvr store work only while no daemon runs.
 	for _, command := range []string{"export", "check"} {
 		mustHave(t, s.ofdvr(1, "store", command), "the store is in use by another process")
 	}
@@ -140,8 +141,8 @@ func TestCommandLine(t *testing.T) {
 	s.ofdvr(64, "apply")
 }
 
-// flows lists the flows of connected bridges while another bridge is disconnected. A
-// network is deleted with its file and with the objects that refer to it.
+// While a bridge is disconnected, flows lists the flows of the connected bridges. A network can be
+// deleted by its file, together with the objects that refer to it.
 func TestCommandLineWithABridgeAway(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)
@@ -166,8 +167,8 @@ func TestCommandLineWithABridgeAway(t *testing.T) {
 	}
 }
 
-// A watcher that missed changes gets a full list: a daemon that stops forgets its
-// history.
+// A watcher that has missed changes gets a full list. Here it misses changes because the daemon
+// forgets its history when it stops.
 func TestWatchListsAgain(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)
@@ -198,8 +199,7 @@ func TestWatchListsAgain(t *testing.T) {
 	})
 }
 
-// A watcher sees each change once and in order, also the changes that a daemon makes
-// after another was killed.
+// A watcher sees each change once and in order, even if the daemon is killed and started again.
 func TestWatchSurvivesRestart(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)

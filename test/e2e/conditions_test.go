@@ -27,8 +27,8 @@ func (s *site) conditions(path string) []objectCondition {
 	return st.Conditions
 }
 
-// watchConditions returns the next conditions of an object in the stream of changes after
-// the call.
+// watchConditions starts to watch changes. next returns the next conditions of an object in the
+// stream.
 func (s *site) watchConditions() (next func(id string) []objectCondition) {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), "GET", "http://ofdvr/v1/watch?conditions=true", nil)
@@ -62,9 +62,8 @@ func (s *site) watchConditions() (next func(id string) []objectCondition) {
 	}
 }
 
-// Conditions have the time of their last change. A port's condition changes with the port
-// and with the connection of the switch, and not with other ports. The stream has each
-// change.
+// Conditions have the time of their last change. A port's condition changes with the port and with
+// the connection of the switch, but not with other ports. The stream has each change.
 func TestConditionsChange(t *testing.T) {
 	t.Parallel()
 	s, _, _ := written(t)
@@ -77,7 +76,7 @@ func TestConditionsChange(t *testing.T) {
 	if vm1[0].Type != "Accepted" || vm1[0].Status != "True" || vm1[1].Status != "True" || vm1[1].Changed.IsZero() || vm1[2].Status != "False" {
 		t.Errorf("conditions of vm1: %+v", vm1)
 	}
-	began := time.Now().Add(-time.Second) // the API's times have been rounded
+	began := time.Now().Add(-time.Second) // the times in the API are rounded
 	a := s.must(201, "PUT", "/v1/ports/new"+applied, `{"network": "green", "mac": "02:00:00:00:02:77", "addresses": ["10.0.2.77"]}`)
 	var write struct{ Revision uint64 }
 	a.into(t, &write)

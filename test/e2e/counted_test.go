@@ -9,8 +9,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// grown waits until each metric has grown since before by exactly the value in the
-// parameter by.
+// grown waits until each metric in by has grown since before by exactly the value in by.
 func (s *site) grown(before map[string]float64, by map[string]float64) {
 	s.t.Helper()
 	s.eventually("the metrics", func() error {
@@ -30,14 +29,14 @@ func (s *site) grown(before map[string]float64, by map[string]float64) {
 func TestEventsAreCounted(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)
-	start := make(map[string]float64) // of a daemon that has just started
+	start := make(map[string]float64) // counters of a daemon that has just started
 	s.must(200, "PUT", "/v1/topology"+applied, bluegreen)
 	s.settle()
 	s.grown(start, map[string]float64{
 		`ofdvr_ovsdb_transactions_total{result="ok"}`:                                   1,
 		`ofdvr_ovsdb_transaction_duration_seconds_count`:                                1,
 		`ofdvr_openflow_connects_total`:                                                 1,
-		`ofdvr_intent_to_switch_seconds_count`:                                          1, // the bridge is made first
+		`ofdvr_intent_to_switch_seconds_count`:                                          1, // not counted yet: the bridge must be made first
 		`ofdvr_api_requests_total{method="PUT",route="/v1/topology",status="200"}`:      1,
 		`ofdvr_store_commits_total{result="error"}`:                                     0,
 		`ofdvr_openflow_disconnects_total{reason="closed"}`:                             0,
@@ -58,7 +57,7 @@ func TestEventsAreCounted(t *testing.T) {
 		`ofdvr_intent_to_switch_seconds_count`:                                       1,
 		`ofdvr_reconcile_duration_seconds_count`:                                     1,
 		`ofdvr_commits_total{result="ok"}`:                                           1,
-		`ofdvr_flow_mods_total{operation="add"}`:                                     2, // to deliver, and to limit
+		`ofdvr_flow_mods_total{operation="add"}`:                                     2, // flows that deliver, and that limit
 		`ofdvr_store_commits_total{result="ok"}`:                                     1,
 		`ofdvr_store_commit_duration_seconds_count`:                                  1,
 		`ofdvr_intent_revision`:                                                      1,
@@ -90,8 +89,8 @@ func TestEventsAreCounted(t *testing.T) {
 	})
 }
 
-// manyPorts is twoNetworks with n more ports on green, so many that the flows are
-// read in several parts.
+// manyPorts is twoNetworks with n more ports on green. With many ports, the flows are read in
+// several parts.
 func manyPorts(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -137,13 +136,13 @@ func TestCountersOfManyFlows(t *testing.T) {
 		})
 	}
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 5})
-	counted(port("r1-blue", "vm1"), 5, 5, 5)         // the first by name of two ports with equal counts
+	counted(port("r1-blue", "vm1"), 5, 5, 5)         // of two ports with equal counts, the first by name
 	write(t, dialUDP(t, s, vm1, "10.1.0.7:9999"), 9) // an address without a machine
 	counted(port("r1-green", "x7"), 9, 5, 14)
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 10})
 	counted(port("r1-blue", "vm1"), 15, 15, 24)
 
-	s.reload(strings.Replace(topology, "green, mac: \"02:00:00:00:02:10\"", "green, mac: \"02:00:00:00:02:99\"", 1)) // changes no flow of vm1
+	s.reload(strings.Replace(topology, "green, mac: \"02:00:00:00:02:10\"", "green, mac: \"02:00:00:00:02:99\"", 1)) // this change does not change flows of vm1
 	s.sh("", "ovs-ofctl -O OpenFlow13 --strict del-flows "+bridge+" 'table=3,priority=100,ip,nw_dst=10.0.1.10'")
 	s.eventually("the flow to be restored", func() error {
 		if now := s.scrape(); now[`ofdvr_drift_flows_total{kind="deleted"}`] != 1 {

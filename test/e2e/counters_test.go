@@ -45,8 +45,8 @@ func (s *site) settleCounters(want tally) {
 	})
 }
 
-// acquaint adds permanent neighbour entries for the machines and the namespace, so that
-// there is no ARP or ND.
+// acquaint adds permanent neighbour entries for the machines and the namespace, so that they send
+// no ARP or ND.
 func (s *site) acquaint(machines ...*lab.Machine) {
 	s.t.Helper()
 	for _, m := range machines {
@@ -58,8 +58,8 @@ func (s *site) acquaint(machines ...*lab.Machine) {
 	}
 }
 
-// Every packet is counted once, in the right counter, and counts stay when flows
-// come, go and are made again.
+// Every packet is counted once, in the right counter. Counts stay when flows are added, deleted and
+// made again.
 func TestCountersAreExact(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -107,9 +107,9 @@ func TestCountersAreExact(t *testing.T) {
 	add(counter("ttl_expired_packets", "r1-blue"), 2)
 	add(fallback("r1-blue", "ttl"), 2)
 	received("r1-blue", 2, 98)
-	kernel("r1-blue", 2, 126) // with the packet that caused it
+	kernel("r1-blue", 2, 126) // together with the packet that caused the error
 
-	ping(t, vm1, vm9.IP(), lab.PingOptions{Count: 4}) // by the kernel there, by flows back
+	ping(t, vm1, vm9.IP(), lab.PingOptions{Count: 4}) // the kernel routes the requests, flows the replies
 	add(fallback("r1-blue", "unknown"), 4)
 	received("r1-blue", 4, 98)
 	kernel("r1-green", 4, 98)
@@ -117,7 +117,7 @@ func TestCountersAreExact(t *testing.T) {
 	routed("r1-blue", 4, 98)
 	pingTTL(t, vm1, "10.0.2.1", 64)
 	add(counter("echo_replies", "r1-green"), 1)
-	received("r1-blue", 3, 98) // with the two below
+	received("r1-blue", 3, 98) // includes the two packets below
 	ping(t, vm1, "10.0.1.1", lab.PingOptions{Count: 2})
 	add(counter("echo_replies", "r1-blue"), 2)
 	ping(t, vm1, "10.0.2.1", lab.PingOptions{Size: 2000}) // two fragments

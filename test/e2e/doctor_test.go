@@ -9,7 +9,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Doctor reports that everything is in order, or each fault with its remedy, also without
+// Doctor reports that it has found no fault, or each fault with its remedy. It also works without
 // the daemon.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
@@ -32,7 +32,7 @@ func TestDoctor(t *testing.T) {
 		s.eventually("doctor to report no problem", func() error { return lacks(s.ofdvr(0, "doctor"), want) })
 	}
 
-	// The sample in the documentation is what doctor prints.
+	// Doctor prints the sample in the documentation.
 	if lab.Datapath() == "netdev" {
 		text, err := os.ReadFile("../../docs/cli.md")
 		if err != nil {

@@ -33,8 +33,7 @@ func (s *site) holds(bridge string, want []string) {
 	})
 }
 
-// listen makes the daemon notice changes of flows soon, also if the switch does not
-// report them.
+// listen makes the daemon notice changes of flows soon, even if the switch does not report them.
 func (s *site) listen() {
 	s.t.Helper()
 	silent := strings.Contains(s.daemon.Log(), "switch does not report changes to its flows")
@@ -129,8 +128,8 @@ func TestForeignFlowsOfAnExternalBridge(t *testing.T) {
 	}
 }
 
-// A switch without room for all flows gets those that fit. The status names the objects
-// of the other flows, which are added when there is room.
+// If not all flows fit into a switch, those that fit are added. The status names the objects of the
+// other flows, which are added as soon as they fit.
 func TestFlowTableIsFull(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -175,7 +174,7 @@ func TestEmptyTopology(t *testing.T) {
 		t.Errorf("the problems are %q", st.Problems)
 	}
 	s.stop()
-	s.serve() // starts, and removes nothing
+	s.serve() // the daemon starts, and removes no objects
 	s.mentions("--allow-empty")
 	s.holds(bridge, want)
 	pingTTL(t, vm1, "10.0.2.10", 63)

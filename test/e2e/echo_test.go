@@ -8,9 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The switch answers echo requests to the router's addresses, near and far, IPv4 and
-// IPv6, of any size that fits into one packet and with any TTL, without the daemon and
-// without a link in the namespace.
+// The switch answers echo requests to all addresses of the router, IPv4 and IPv6, of any size that
+// fits into one packet, and with any TTL. It needs neither the daemon nor a link in the namespace.
 func TestEchoIsAnsweredWithoutTheKernel(t *testing.T) {
 	t.Parallel()
 	s := ready(t, dualStack)
@@ -35,8 +34,8 @@ func TestEchoIsAnsweredWithoutTheKernel(t *testing.T) {
 	}
 }
 
-// The kernel answers fragmented requests, and requests by another path than the path of
-// the reply. If so configured, it answers all requests.
+// The kernel answers fragmented requests, and requests that came by a path other than that of the
+// reply. If so configured, it answers all requests.
 func TestEchoByTheKernel(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := dualPair(t)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// The daemon listens on several endpoints: a managed bridge connects to the first
-// tcp: endpoint, an external one to a Unix socket.
+// The daemon listens on several endpoints. A managed bridge connects to the first tcp: endpoint,
+// and an external bridge to a Unix socket.
 func TestSeveralListeners(t *testing.T) {
 	t.Parallel()
 	s := bare(t, strings.Replace(byName, "routers:", `  - {id: red, vlan: 3}
@@ -26,8 +26,8 @@ routers:
 	pingTTL(t, vm3, "10.0.3.1", 64)
 }
 
-// The daemon can use the management socket of a bridge without a controller. It gets port
-// changes there, too. It reconnects after an outage of Open vSwitch.
+// The daemon can use the management socket of a bridge without a controller. It gets port changes
+// on this socket too. It reconnects after an outage of Open vSwitch.
 func TestManagementSocket(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)

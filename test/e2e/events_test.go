@@ -11,7 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// ofdvr events shows events of one router, of a level, and as they happen.
+// ofdvr events shows the events of one router, the events of a level, and events as they happen.
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)

@@ -28,8 +28,7 @@ ports:
 
 var byName = fmt.Sprintf(external, "name: br-x")
 
-// handMade makes the bridge br-x with its ports, and the namespace that is its router in the
-// kernel, like a user.
+// handMade makes the bridge br-x with its ports, and its namespace, as a user would.
 func (s *site) handMade() {
 	s.t.Helper()
 	s.sh("", `
@@ -88,8 +87,7 @@ func TestExternalBridge(t *testing.T) {
 	}
 }
 
-// External and managed routers work side by side: the daemon changes nothing of the
-// user's bridge.
+// External and managed routers work side by side. The daemon does not change the user's bridge.
 func TestExternalBesideManaged(t *testing.T) {
 	t.Parallel()
 	s := bare(t, strings.Replace(byName, "routers:", `  - {id: red, vlan: 3}
@@ -174,7 +172,7 @@ func TestExternalPortsComeAndGo(t *testing.T) {
 	}
 }
 
-// A switch without a router is refused, with one line in the log. Its flows stay, and
+// If no router has a switch, the switch is refused, with one line in the log. Its flows stay, and
 // other switches are not affected.
 func TestUnknownSwitchIsRefused(t *testing.T) {
 	t.Parallel()
@@ -227,8 +225,8 @@ func TestUnknownSwitchBecomesARouter(t *testing.T) {
 // withoutRouter has only the networks of byName.
 var withoutRouter, _, _ = strings.Cut(byName, "routers:")
 
-// The flows of a removed router are deleted from its external bridge: at once if the bridge is
-// connected, otherwise when it connects. Until then the status and a waiting write report the
+// The flows of a removed router are deleted from its external bridge. If the bridge is not
+// connected, this happens when it connects. Until then, the status and a waiting write report the
 // bridge. Foreign flows stay.
 func TestRouterGoesFromAnExternalBridge(t *testing.T) {
 	t.Parallel()
@@ -272,7 +270,7 @@ func TestRouterGoesFromAnExternalBridge(t *testing.T) {
 	})
 	s.write(withoutRouter)
 	s.mentions("router r1 was removed from bridge br-x, which is not connected", "set-controller br-x")
-	s.daemon.Kill() // the next daemon knows it, too
+	s.daemon.Kill() // the next daemon knows the bridge too
 	s.serve("--ovsdb", "")
 	s.mentions("router r1 was removed from bridge br-x, which is not connected")
 	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653")
@@ -288,7 +286,7 @@ func TestRouterGoesFromAnExternalBridge(t *testing.T) {
 	s.write(byName)
 	s.serve("--ovsdb", "")
 	s.settle()
-	s.reload(strings.ReplaceAll(byName, "id: r1", "id: r2")) // another router takes the bridge over
+	s.reload(strings.ReplaceAll(byName, "id: r1", "id: r2")) // another router gets the bridge
 	s.settle()
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
@@ -325,9 +323,9 @@ func externalBridgeIsDeleted(t *testing.T, topology string) {
 	}
 }
 
-// A bridge whose identifier changes from its name to its datapath ID is the same bridge: its
-// flows stay, and nothing waits for it to connect. The same holds if another router took the
-// bridge over while it was disconnected.
+// If the identifier of a bridge changes from its name to its datapath ID, it is still the same
+// bridge: its flows stay, and no write waits for it to connect. The same holds if another router
+// got the bridge while it was disconnected.
 func TestExternalBridgeIdentifierChanges(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)

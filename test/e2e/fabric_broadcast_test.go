@@ -13,9 +13,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A datagram is a UDP probe that a test sends in a frame of its own.
+// A datagram is a UDP probe in a frame that the test makes.
 type datagram struct {
-	eth, src, dst string // "" as src is the machine's address
+	eth, src, dst string // if src is "", the machine's address is used
 	from, to      layers.UDPPort
 }
 
@@ -55,8 +55,8 @@ func sourceOf(d datagram, m *lab.Machine, i int) net.IP {
 	return net.ParseIP(address(m.MachineConfig, i))
 }
 
-// Broadcast and multicast of a network reach exactly the hosts with machines of the network, once,
-// as far as the network carries them. Unknown unicast reaches no other host.
+// Broadcast and multicast packets that a network carries between hosts reach exactly the hosts with
+// machines of the network, once. Unknown unicast packets reach no other host.
 func TestBroadcast(t *testing.T) {
 	t.Parallel()
 	f := readyFleet(t, 3, []fleetNetwork{{id: "blue"}, {id: "green", options: ", broadcast: dhcp"}, {id: "red", options: ", broadcast: none"}},
@@ -72,7 +72,7 @@ func TestBroadcast(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		d       datagram
-		crosses string // initials of the networks in which other hosts get it
+		crosses string // initials of the networks that carry it to other hosts
 	}{
 		{"broadcast", datagram{eth: broadcast, dst: "255.255.255.255", from: 7, to: 7}, "b"},
 		{"multicast", datagram{eth: "01:00:5e:00:00:fb", dst: "224.0.0.251", from: 5353, to: 5353}, "b"},

@@ -9,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// What lies between hosts can be seen on each of them: which hosts there are, the path of a packet
-// from one to another, and every fault that keeps packets from passing.
+// On each host, the commands show the other hosts, the path of a packet to another host, and every
+// fault that stops packets between hosts.
 func TestFabricDoctor(t *testing.T) {
 	t.Parallel()
 	f := readyFleet(t, 3, blueAndGreen, strings.Fields("b11 g11 b21 g21 b31 g31"))
@@ -62,7 +62,7 @@ func TestFabricDoctor(t *testing.T) {
 	}
 	mustHave(t, h1.ofdvr(1, "doctor"), "PROBLEM  host h2: the tunnel to geneve 192.168.77.2 does not pass packets")
 	h1.reportsProblem("no messages from host h2: packets may not pass")
-	h1.ofdvr(0, "status", "--wait") // another host does not keep this one from being ready
+	h1.ofdvr(0, "status", "--wait") // problems of another host do not make this host unready
 	h1.ofdvr(1, "status", "--exit-code")
 	if err := f.links[1].Up(t.Context()); err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func TestFabricDoctor(t *testing.T) {
 	mustHave(t, out, "PROBLEM  host h2: the tunnel to geneve 192.168.77.2 passes small packets and loses those of 1500 bytes")
 	f.reload(fleetTopology(3, blueAndGreen, strings.Fields("b11 g11 b21 g21 b31 g31")))
 
-	// Something else that uses the router's MAC address.
+	// A machine that uses the router's MAC address.
 	impostor := lab.MachineConfig{Name: "impostor", MAC: gatewayMAC(0), Addresses: []string{"10.0.1.99/24"}}
 	tag, err := strconv.Atoi(strings.TrimSpace(h1.vsctl("get", "port", "b11", "tag")))
 	if err != nil {
@@ -95,7 +95,7 @@ func TestFabricDoctor(t *testing.T) {
 	})
 }
 
-// A host whose name is not in the file says so.
+// If the file does not have this host, the status has a problem.
 func TestHostIsNotInTheFile(t *testing.T) {
 	t.Parallel()
 	s := &site{Host: lab.Boot(t), t: t}
@@ -114,7 +114,7 @@ func (s *site) warned(args ...string) string {
 	return s.sh("", strings.Join(append([]string{path}, args...), " ")+" 2>&1 >/dev/null")
 }
 
-// underlayLink returns the name of the link by which packets leave a host for others.
+// underlayLink returns the name of the link by which packets leave a host for other hosts.
 func underlayLink(s *site) string {
 	s.t.Helper()
 	_, after, _ := strings.Cut(s.sh("", "ip route get 192.168.77.9"), " dev ")

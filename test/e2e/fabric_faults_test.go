@@ -14,7 +14,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A courier sends packets between machines, from one each few milliseconds.
+// A courier sends packets between machines. Each machine sends one every few milliseconds.
 type courier struct {
 	t     *testing.T
 	flows []*flowing
@@ -25,7 +25,7 @@ type courier struct {
 	sent int // of each flow
 }
 
-// A flowing is one direction between two machines.
+// A flowing has the packets in one direction between two machines.
 type flowing struct {
 	name string
 	conn net.PacketConn
@@ -33,8 +33,8 @@ type flowing struct {
 	got  []bool // by sequence number
 }
 
-// courier starts a courier of each "from>to" for both IP versions. It ends with the test at the
-// latest.
+// courier starts a courier for pairs of the form "from>to", with both IP versions. It ends with the
+// test at the latest.
 func (f *fleet) courier(t *testing.T, pairs ...string) *courier {
 	t.Helper()
 	s := &courier{t: t, stop: make(chan struct{})}
@@ -77,7 +77,7 @@ func (s *courier) send() {
 		s.sent++
 		s.mu.Unlock()
 		for _, fl := range s.flows {
-			fl.conn.WriteTo(binary.BigEndian.AppendUint32(nil, uint32(number)), fl.to) // what cannot be sent is lost
+			fl.conn.WriteTo(binary.BigEndian.AppendUint32(nil, uint32(number)), fl.to) // ignore the error: a packet that cannot be sent counts as lost
 		}
 	}
 }
@@ -106,8 +106,8 @@ func (s *courier) begins(what string) {
 	s.t.Logf("packet %d: %s", s.sent, what)
 }
 
-// passes returns when that many more packets have been sent in each direction, and the last one of
-// each has arrived.
+// passes returns when the given number of packets has been sent in each direction, and the last of
+// these has arrived.
 func (s *courier) passes(packets int) {
 	s.t.Helper()
 	s.mu.Lock()
@@ -138,7 +138,7 @@ func (s *courier) halt() {
 	}
 }
 
-// end ends the sending. It fails the test if a packet is lost.
+// end stops the courier. It fails the test if a packet was lost.
 func (s *courier) end() {
 	s.t.Helper()
 	s.halt()
@@ -162,12 +162,12 @@ func (s *courier) end() {
 	})
 }
 
-// The death and the return of a host costs machines on other hosts no packet.
+// When a host dies and returns, machines on other hosts lose no packet.
 func TestDeathOfAnotherHost(t *testing.T) {
 	t.Parallel()
 	f := readyFleet(t, 3, blueAndGreen, strings.Fields("b11 g11 b21 g21 b31 g31"))
 	h3 := f.hosts[2]
-	for _, from := range []string{"b31", "g31"} { // others have sent to it
+	for _, from := range []string{"b31", "g31"} { // machines on other hosts have sent to the host
 		ping(t, f.machines["b11"], address(f.machines[from].MachineConfig, 0), lab.PingOptions{})
 	}
 	s := f.courier(t, "b11>g11", "b11>b21", "b11>g21", "g21>b11", "g21>g11")
@@ -196,7 +196,7 @@ func TestDeathOfAnotherHost(t *testing.T) {
 	}
 }
 
-// A machine is where it is plugged in, whatever host the file names.
+// Packets reach a machine on the host where it is plugged in, even if the file names another host.
 func TestMachineMoves(t *testing.T) {
 	t.Parallel()
 	others := strings.Fields("b11 b21 g21 b31 g31")
@@ -205,7 +205,8 @@ func TestMachineMoves(t *testing.T) {
 	names := func(host string) string {
 		return fleetTopology(3, blueAndGreen, append([]string{"b12@" + host}, others...))
 	}
-	// works checks that packets pass between the machine and others, and between the right hosts.
+	// works checks that packets pass between the machine and others, and only between the right
+	// hosts.
 	works := func(host int) {
 		t.Helper()
 		var pairs [][2]string
@@ -223,7 +224,7 @@ func TestMachineMoves(t *testing.T) {
 		seen := f.watch(t, isProbe)
 		defer seen.close()
 		arrives := make(map[int]string)
-		for n, pair := range slices.Concat(pairs, pairs) { // when the second has arrived, copies of the first have too
+		for n, pair := range slices.Concat(pairs, pairs) { // when the second packet has arrived, copies of the first have arrived too
 			f.send(t, pair[0], pair[1], 0, n)
 			arrives[n] = pair[1]
 			seen.arrive(arrives)
@@ -247,9 +248,9 @@ func TestMachineMoves(t *testing.T) {
 		f.settle()
 	}
 	works(1)
-	move(2) // the file names h1
+	move(2) // the file still names h1
 	works(2)
-	f.reload(names("h3")) // it stays where it is
+	f.reload(names("h3")) // the machine stays on its host
 	works(2)
 	move(3)
 	works(3)
@@ -259,8 +260,8 @@ func TestMachineMoves(t *testing.T) {
 	works(1)
 }
 
-// If two hosts have machines with the same ID, the one that was plugged in last counts, and both
-// hosts say so.
+// If a machine is plugged in on two hosts, packets go to the host where it was plugged in last.
+// Both hosts report the conflict.
 func TestMachineOnTwoHosts(t *testing.T) {
 	t.Parallel()
 	f := readyFleet(t, 3, blueAndGreen, strings.Fields("g11 b12 b21 g31"))

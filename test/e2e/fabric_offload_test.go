@@ -9,13 +9,14 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Actions that send a packet by a tunnel: Open vSwitch in userspace adds the outer headers itself,
-// and outputs to the link; the kernel's datapath outputs to the tunnel's device.
+// encapsulate matches actions that send a packet by a tunnel. Open vSwitch in userspace adds the
+// outer headers itself, and outputs to the link. The kernel's datapath outputs to the tunnel's
+// device.
 var encapsulate = regexp.MustCompile(`^(tnl_push\(.*\)|set\(tunnel\(.*\)\)|eth0|genev_sys_6081)$`)
 
-// Hardware can do what the datapath does to packets that are routed to another host: the sender's
-// host rewrites MAC addresses and the TTL, and adds the tunnel's headers. The other host outputs
-// the packet. No packet has a mark, goes through a datapath twice, or reaches ovs-vswitchd.
+// Hardware can execute the datapath's actions on packets that are routed to another host. The
+// sender's host rewrites MAC addresses and the TTL, and adds the tunnel's headers. The other host
+// outputs the packet. No packet has a mark, goes through a datapath twice, or reaches ovs-vswitchd.
 func TestRoutedPacketsBetweenHostsCanBeOffloaded(t *testing.T) {
 	t.Parallel()
 	f := readyFleet(t, 2, blueAndGreen, strings.Fields("b11 g21"))
@@ -50,8 +51,8 @@ func TestRoutedPacketsBetweenHostsCanBeOffloaded(t *testing.T) {
 	}
 }
 
-// sendable returns an error unless actions only rewrite headers twice and send the packet by a
-// tunnel.
+// sendable returns an error unless the actions are exactly two rewrites of headers, and sending the
+// packet by a tunnel.
 func sendable(actions []string) error {
 	rewritten, sent := 0, 0
 	for _, a := range actions {

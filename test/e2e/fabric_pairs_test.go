@@ -13,7 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Three hosts route together as one. The tests share a fleet, which they do not change.
+// Three hosts together route like one host. The tests share a fleet, which they do not change.
 func TestFabric(t *testing.T) {
 	t.Parallel()
 	f := readyFleet(t, 3, blueAndGreen, pairs)
@@ -24,9 +24,9 @@ func TestFabric(t *testing.T) {
 
 const ndCrosses = "solicitations of machines on other hosts cross the underlay: the datapath cannot write the options of an advertisement"
 
-// everyPair sends packets from each machine to each other. The sender's own host routes them: they
-// arrive once and nowhere else, have the gateway's MAC address and a TTL less by one, and pass no
-// third host. No request for a MAC address leaves a host.
+// everyPair sends packets from each machine to each other machine. The sender's own host routes
+// them. They arrive once, only at their destination, with the gateway's MAC address and a TTL less
+// by one. They pass no third host. No request for a MAC address leaves a host.
 func (f *fleet) everyPair(t *testing.T) {
 	seen := f.watch(t, isProbe)
 	asked := f.watch(t, f.inside(isRequest))
@@ -36,7 +36,7 @@ func (f *fleet) everyPair(t *testing.T) {
 	}
 	var sent []pair
 	arrives := make(map[int]string)
-	for range 2 { // when the second round has arrived, copies of the first have too
+	for range 2 { // when the second round has arrived, copies of the first round have arrived too
 		for _, from := range f.names() {
 			for _, to := range f.names() {
 				for i := range f.ends[from].udp {
@@ -74,15 +74,15 @@ func (f *fleet) everyPair(t *testing.T) {
 	}
 }
 
-// isRequest is true for multicast requests for MAC addresses. Machines also send unicast ones, to
-// check what they know.
+// isRequest is true for multicast requests for MAC addresses. It is false for the unicast requests
+// by which machines check their neighbour entries.
 func isRequest(f lab.Frame) bool {
 	return isGroup(f) && (isARP(f) || icmp6(layers.ICMPv6TypeNeighborSolicitation, "", "")(f))
 }
 
 func isGroup(f lab.Frame) bool { return f.Data[0]&1 == 1 }
 
-// routed checks the headers of a packet between two machines, except where the sender sent it.
+// routed checks the headers of a packet between two machines, except at the sender.
 func (f *fleet) routed(s sighting, from, to string) error {
 	if f.tagged {
 		return f.routedTagged(s, from, to)
@@ -119,8 +119,8 @@ func (f *fleet) routed(s sighting, from, to string) error {
 	return nil
 }
 
-// oneAnswer asks for each gateway, and for a machine on another host, from one machine on each host.
-// The machine gets one answer, from its own host.
+// oneAnswer sends requests for each gateway, and for a machine on another host, from one machine on
+// each host. The machine gets one answer, from its own host.
 func (f *fleet) oneAnswer(t *testing.T) {
 	onKernel := lab.OnKernel(t, ndCrosses)
 	seen := f.watch(t, isProbe)
@@ -170,9 +170,9 @@ func (f *fleet) oneAnswer(t *testing.T) {
 				c.ask()
 				await(t, at, "the answer", c.answer)
 				number += 2
-				f.send(t, name, far.Name, 0, number) // passes after copies of the request
+				f.send(t, name, far.Name, 0, number) // arrives after copies of the request
 				seen.arrive(map[int]string{number: far.Name})
-				f.send(t, far.Name, name, 0, number+1) // and of the answer
+				f.send(t, far.Name, name, 0, number+1) // arrives after copies of the answer
 				seen.arrive(map[int]string{number + 1: name})
 				seen1(t, at, name, c.answer)
 				for i, link := range under.links {
@@ -182,14 +182,14 @@ func (f *fleet) oneAnswer(t *testing.T) {
 					seen0(t, link, fmt.Sprintf("the link of h%d", i+1), others)
 				}
 			}) {
-				return // the others would wait for their answers as long
+				return // the other requests would wait just as long
 			}
 		}
 	}
 }
 
-// nearErrors sends packets whose TTL expires. The gateway on the sender's host answers, and no packet
-// leaves the host.
+// nearErrors sends packets with a TTL that expires. The gateway on the sender's host answers, and
+// no packet leaves the host.
 func (f *fleet) nearErrors(t *testing.T) {
 	seen := f.watch(t, isProbe)
 	echoes := f.watch(t, inTunnel(func(f lab.Frame) bool { return f.Packet().Layer(layers.LayerTypeICMPv4) != nil || echo6("", "")(f) }))
@@ -218,8 +218,8 @@ func advertised(target string) condition {
 	}
 }
 
-// group6 returns the solicited-node multicast address of an address (RFC 4291 §2.7.1), and
-// groupMAC6 the Ethernet address of that.
+// group6 returns the solicited-node multicast address of addr (RFC 4291 §2.7.1). groupMAC6 returns
+// its Ethernet address.
 func group6(addr string) string {
 	a := netip.MustParseAddr(addr).As16()
 	return netip.AddrFrom16([16]byte{0: 0xff, 1: 2, 11: 1, 12: 0xff, 13: a[13], 14: a[14], 15: a[15]}).String()
@@ -240,7 +240,7 @@ func seen0(t *testing.T, c *lab.Capture, where string, match condition) {
 	seen(t, c, where, 0, "requests and answers", match)
 }
 
-// involves is true for a frame of which an address, or a requested address, is one of those given.
+// involves is true for a frame with one of addrs as an address or as a requested address.
 func involves(f lab.Frame, addrs ...string) bool {
 	is := func(ips ...net.IP) bool {
 		return slices.ContainsFunc(ips, func(ip net.IP) bool { return slices.Contains(addrs, ip.String()) })

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// carried has a router on a network that two hosts share, and on one that only this host has.
+// carried has a router on a network of two hosts, and on a network of this host only.
 const carried = `
 hosts:
   - {id: h1, tunnel: {address: 192.0.2.1}}

@@ -15,8 +15,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// uplinkTopology is [fleetTopology] with uplinks and VLANs 101 and so on, in the place of tunnels and
-// VNIs.
+// uplinkTopology is [fleetTopology] with uplinks instead of tunnels, and VLANs from 101 on instead
+// of VNIs.
 func uplinkTopology(hosts int, networks []fleetNetwork, machines []string) string {
 	s := fleetTopology(hosts, networks, machines)
 	for i := range hosts {
@@ -28,7 +28,7 @@ func uplinkTopology(hosts int, networks []fleetNetwork, machines []string) strin
 	return s
 }
 
-// plugTagged plugs in a machine whose port has the tag of its network.
+// plugTagged plugs in a machine and gives its port the tag of its network.
 func (f *fleet) plugTagged(name string) *lab.Machine {
 	f.t.Helper()
 	n := f.network(name)
@@ -37,8 +37,8 @@ func (f *fleet) plugTagged(name string) *lab.Machine {
 	return f.add(int(name[1]-'0'), c)
 }
 
-// Three hosts whose uplinks a switch connects route together as one. The switch sees no MAC address
-// move.
+// A switch connects the uplinks of three hosts, which together route like one host. In the switch's
+// table, no MAC address moves.
 func TestFabricUplink(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 3, blueAndGreen)
@@ -58,7 +58,7 @@ func TestFabricUplink(t *testing.T) {
 			t.Errorf("ports of br-fabric: %q", got)
 		}
 	}
-	for name, m := range f.machines { // the switch learns where it is
+	for name, m := range f.machines { // the switch learns the machine's place
 		at := record(t, f.machines[name[:1]+string('1'+name[1]%3)+"1"], all(came, isARP))
 		ask(t, m, broadcast, address(m.MachineConfig, 0), fmt.Sprintf("10.0.%d.99", f.network(name)+1))
 		await(t, at, "the request", arpFor(layers.ARPRequest, fmt.Sprintf("10.0.%d.99", f.network(name)+1)))
@@ -112,7 +112,7 @@ func (f *fleet) uplinks() *lab.Underlay {
 	return u
 }
 
-// inside is [inTunnel] for the links of f, which may have no tunnels.
+// inside is like [inTunnel], but also for a fleet without tunnels.
 func (f *fleet) inside(match condition) condition {
 	if f.tagged {
 		return match
@@ -120,8 +120,8 @@ func (f *fleet) inside(match condition) condition {
 	return inTunnel(match)
 }
 
-// routedTagged is routed for an uplink: a routed packet has the MAC address there that the sender's
-// host has for the gateway.
+// routedTagged is like routed, for an uplink: there a routed packet has the MAC address that only
+// the sender's host uses for the gateway.
 func (f *fleet) routedTagged(s sighting, from, to string) error {
 	if s.where == from+" sent" {
 		return nil
@@ -153,8 +153,8 @@ func (f *fleet) routedTagged(s sighting, from, to string) error {
 	return nil
 }
 
-// undeclaredBehindUplink reaches machines that are not declared, on the same host and on another, by
-// the namespace of the sender's host.
+// undeclaredBehindUplink sends to machines that are not declared, on the same host and on another.
+// The namespace of the sender's host routes the packets.
 func (f *fleet) undeclaredBehindUplink(t *testing.T) {
 	for _, at := range []int{1, 2} {
 		c := dual(fmt.Sprint("x", at), fmt.Sprintf("10.0.1.%d", 70+at))

@@ -12,9 +12,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Hosts whose files disagree about where a machine is never pass a packet on: each packet comes to
-// the underlay from its sender's host only, once for each host that gets it. That holds whether the
-// machine is plugged in or not.
+// The files of the hosts disagree about the place of a machine. Even then, a host never passes on a
+// packet of another host: each packet comes to the underlay from its sender's host only, once for
+// each host that gets it. This holds whether or not the machine is plugged in.
 func TestDisagreeingHosts(t *testing.T) {
 	t.Parallel()
 	others := strings.Fields("b11 g11 b21 g21 b31 g31")
@@ -80,8 +80,8 @@ func TestDisagreeingHosts(t *testing.T) {
 	}
 }
 
-// checkPassedOnce fails the test if the underlay got a packet from another host than the sender's,
-// or too often, or gave it to a host twice.
+// checkPassedOnce fails the test if a packet came to the underlay from another host than the
+// sender's, came too often, or was delivered to a host twice.
 func checkPassedOnce(t *testing.T, seen []sighting, from string, most int) {
 	t.Helper()
 	count := make(map[string]int)
@@ -104,8 +104,8 @@ func checkPassedOnce(t *testing.T, seen []sighting, from string, most int) {
 	}
 }
 
-// A machine that no file has is reached through the namespace of the sender's host, wherever it is,
-// and reaches others.
+// If no file has a machine, packets reach it through the namespace of the sender's host, on any
+// host. Its own packets reach other machines.
 func TestUndeclaredMachine(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 3, []fleetNetwork{{id: "blue", options: ", vlan: 1"}, {id: "green", options: ", vlan: 2"}})
@@ -139,8 +139,8 @@ func TestUndeclaredMachine(t *testing.T) {
 	checkNamespaces(t, f)
 }
 
-// checkNamespaces fails the test unless only namespaces of hosts with machines that sent to an
-// undeclared machine have resolved it.
+// checkNamespaces checks that a namespace has resolved an undeclared machine only if a machine of
+// its host has sent to it.
 func checkNamespaces(t *testing.T, f *fleet) {
 	t.Helper()
 	for i, s := range f.hosts {

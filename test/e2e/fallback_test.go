@@ -8,8 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Traffic from and to a machine that is not in the file goes through the namespace:
-// the kernel routes to it, the switch routes its packets.
+// A machine that is not in the file is reachable: the kernel routes packets to it, and the switch
+// routes its own packets.
 func TestUndeclaredMachineIsReachedThroughTheNamespace(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := pair(t)
@@ -26,7 +26,7 @@ func TestUndeclaredMachineIsReachedThroughTheNamespace(t *testing.T) {
 	seen(t, green, "green's tap", 0, "packets from vm9", all(came, isIPv4))
 }
 
-// For an address without a machine, the router answers host unreachable.
+// If no machine has an address, the router answers host unreachable.
 func TestAbsentMachineIsUnreachable(t *testing.T) {
 	t.Parallel()
 	_, vm1, _ := pair(t)
@@ -91,7 +91,7 @@ func TestFallbackNoneDrops(t *testing.T) {
 	if r, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{TTL: 1, Wait: shortly}); !errors.Is(err, lab.ErrNoReply) || len(r.Errors) > 0 {
 		t.Errorf("TTL 1: %+v, %v", r, err)
 	}
-	// Packets to vm9 would have arrived before this one from its own network.
+	// Packets to vm9 would have arrived before this ping from its own network.
 	pingTTL(t, vm2, vm9.IP(), 64)
 	seen(t, at, "vm9", 0, "packets from vm1", echo(vm1.IP(), vm9.IP()))
 	seen(t, at, "vm9", 0, "requests of the router", func(f lab.Frame) bool {
@@ -111,7 +111,7 @@ func TestFallbackNoneDrops(t *testing.T) {
 func TestFallbackChanges(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
-	const big = 3000 // in fragments, which the kernel answers
+	const big = 3000 // sent in fragments, which only the kernel answers
 	ping(t, vm1, "10.0.2.1", lab.PingOptions{Size: big})
 	s.reload(strings.Replace(twoNetworks, "id: r1\n", "id: r1\n    fallback: none\n", 1))
 	pingTTL(t, vm1, vm2.IP(), 63)

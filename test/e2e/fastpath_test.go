@@ -9,10 +9,10 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The namespace translates the address of a service to the address of a server on another
-// network. The server's reply has to take the same path back. On the fast path it
-// bypasses the translation, and the client ignores it. The remedy is to turn the fast
-// path off for the server, its network, or the route to it.
+// The namespace translates the address of a service to the address of a server on another network.
+// The server's reply has to take the same path back. On the fast path, the reply would bypass the
+// translation, and the client would ignore it. So operators turn the fast path off for the server,
+// its network, or the route to it.
 func TestFastPathOff(t *testing.T) {
 	lab.Needs(t, "nft")
 	t.Parallel()
@@ -67,7 +67,7 @@ nft add rule ip6 nat pre ip6 daddr 2001:db8::2 dnat to fd09::5`)
 				t.Errorf("fast path of %s: a call of %s works; docs/limits.md is wrong", tt.name, sv.address)
 			}
 		}
-		if len(tt.fails) > 0 && len(tt.works) > 0 { // others keep their fast path
+		if len(tt.fails) > 0 && len(tt.works) > 0 { // other traffic keeps its fast path
 			pingTTL(t, vm1, vm2.IP(), 63)
 			seen(t, taps, "green's tap", 0, "replies of vm2", echoReply(vm2.IP(), vm1.IP()))
 		}

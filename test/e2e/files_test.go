@@ -22,8 +22,8 @@ func (s *site) holdLock(path string, user int) (release func()) {
 	return p.Kill
 }
 
-// foreign makes something at path that is not a file of ofdvr; another program's file is
-// /run/theirs/file.
+// foreign makes an object at path that is not a file of ofdvr. /run/theirs/file is another
+// program's file.
 func (s *site) foreign(in hostile.Impostor, path string) {
 	s.t.Helper()
 	if err := in.Make(s.Path(""), path, "/run/theirs/file"); err != nil {
@@ -31,8 +31,8 @@ func (s *site) foreign(in hostile.Impostor, path string) {
 	}
 }
 
-// Only the owner of the lock can hold it. The same applies to the lock of an earlier version.
-// Another user can neither keep the daemon from starting nor make a standby lead.
+// Only the owner of the lock file can hold the lock, also if an earlier version has made the file.
+// Another user can neither prevent the start of the daemon nor make a standby lead.
 func TestLockBelongsToItsOwner(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -78,7 +78,7 @@ func TestForeignFilesInRunDir(t *testing.T) {
 	fails("directory of another user", "/run/ofdvr can be written by other users", func() { s.sh("", "chown 65534 /run/ofdvr") })
 	fails("a link", "/run/ofdvr is a symbolic link", func() { s.sh("", "rmdir /run/ofdvr; ln -s /run/theirs /run/ofdvr") })
 
-	// The daemon works without the files that it only keeps for its successor.
+	// The daemon works without the files that are only for the next daemon.
 	s.sh("", `rm -rf /run/ofdvr; mkdir -m 755 /run/ofdvr; cd /run/ofdvr
 		ln -s /run/theirs/file counters.json; ln -s /run/theirs/file external-bridges.json; mkfifo instance; ln -s /run/theirs/file api.sock.x`)
 	before := s.sh("", "cat /run/theirs/file; ls -lan --time-style=full-iso /run/theirs; ls -l --time-style=full-iso /run/ofdvr | grep 'json\\|instance'")
@@ -97,7 +97,7 @@ func TestForeignFilesInRunDir(t *testing.T) {
 }
 
 // Foreign files in --state-dir with the store's name are reported and stay unchanged. The same
-// holds for a store in a directory that others can write. Packets are routed meanwhile.
+// holds for a store in a directory that others can write. Packets are still routed.
 func TestForeignFilesInStateDir(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := written(t, "--state-dir", "/run/state")

@@ -21,28 +21,28 @@ import (
 )
 
 // A fleet is several hosts, called h1, h2 and so on, that an underlay connects. Each has a daemon
-// with the same topology file. When the test ends, no MAC address must have moved in a table of an
-// integration bridge.
+// with the same topology file. When the test ends, it checks that no MAC address has moved in the
+// table of an integration bridge.
 type fleet struct {
 	t        *testing.T
 	hosts    []*site
 	links    []*lab.Link // of each host
 	networks []fleetNetwork
-	machines map[string]*lab.Machine // that are plugged in, by name
+	machines map[string]*lab.Machine // machines that are plugged in, by name
 	ends     map[string]*end         // of machines
 	moves    bool                    // machines move
-	tagged   bool                    // uplinks connect the hosts
+	tagged   bool                    // the hosts are connected by uplinks
 }
 
 // An end has the sockets of a machine.
 type end struct {
-	udp   [2]net.PacketConn // for each of its addresses, at port 7
+	udp   [2]net.PacketConn // one socket for each of its addresses, at port 7
 	raw   io.WriteCloser    // for frames
 	spoke bool              // the integration bridge knows it
 }
 
-// A fleetNetwork is the Nth network of a fleet's topology: its VNI is 5000+N, and its gateway has
-// the addresses 10.0.N.1 and fd00:N::1 and a MAC address that ends in 0N:01.
+// A fleetNetwork is network number N of a fleet's topology. Its VNI is 5000+N. Its gateway has the
+// addresses 10.0.N.1 and fd00:N::1, and a MAC address that ends in 0N:01.
 type fleetNetwork struct {
 	id      string // its first letter begins the names of its machines
 	options string // further keys
@@ -51,12 +51,12 @@ type fleetNetwork struct {
 // blueAndGreen are two networks.
 var blueAndGreen = []fleetNetwork{{id: "blue"}, {id: "green"}}
 
-// pairs are the names of two machines on each of blueAndGreen and of three hosts. A machine's name
-// has its network, its host, and a number. Its addresses end in the last two.
+// pairs has the names of two machines on each of blueAndGreen and of three hosts. A machine's name
+// consists of its network, its host, and a number. Its addresses end in host and number.
 var pairs = strings.Fields("b11 b12 g11 g12 b21 b22 g21 g22 b31 b32 g31 g32")
 
-// fleetTopology is the topology of a fleet whose router joins networks. A machine's host is that of
-// its name, or the one after an @; "b12@" has none.
+// fleetTopology is the topology of a fleet with a router on networks. A machine's host is in its
+// name, or follows an @. "b12@" means no host.
 func fleetTopology(hosts int, networks []fleetNetwork, machines []string) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, "hosts:")
@@ -87,10 +87,10 @@ func fleetTopology(hosts int, networks []fleetNetwork, machines []string) string
 	return b.String()
 }
 
-// gatewayMAC returns the MAC address of the gateway of the network with an index.
+// gatewayMAC returns the MAC address of the gateway of a network, given by its index.
 func gatewayMAC(network int) string { return fmt.Sprintf("02:00:00:00:%02d:01", network+1) }
 
-// fleetMachine describes a machine on the network with an index.
+// fleetMachine returns the configuration of a machine on a network, given by its index.
 func fleetMachine(network int, name string) lab.MachineConfig {
 	c := dual(name, fmt.Sprintf("10.0.%d.%s", network+1, name[1:]))
 	c.VLAN, c.ID, c.MTU = 0, name, 1400
@@ -128,8 +128,8 @@ func newFleet(t *testing.T, hosts int, networks []fleetNetwork) *fleet {
 	return f
 }
 
-// readyFleet returns a fleet whose daemons have applied the topology, and whose machines are plugged
-// in.
+// readyFleet returns a fleet with machines that are plugged in. Its daemons have applied the
+// topology.
 func readyFleet(t *testing.T, hosts int, networks []fleetNetwork, machines []string) *fleet {
 	t.Helper()
 	f := newFleet(t, hosts, networks)
@@ -155,7 +155,7 @@ func (f *fleet) serve(topology string) {
 	}
 }
 
-// plug plugs in a machine on the host that its name says.
+// plug plugs in a machine on the host in its name.
 func (f *fleet) plug(name string) *lab.Machine { return f.plugAt(int(name[1]-'0'), name) }
 
 // plugAt plugs in a machine on a host.
@@ -171,7 +171,7 @@ func (f *fleet) add(host int, c lab.MachineConfig) *lab.Machine {
 	var e end
 	for i, udp := range []string{"udp4", "udp6"} {
 		var conn net.PacketConn
-		lab.Eventually(f.t, patience, "the address of "+m.Name+" to be usable", func() (err error) { // the kernel makes it so later
+		lab.Eventually(f.t, patience, "the address of "+m.Name+" to be usable", func() (err error) { // the kernel adds the address later
 			conn, err = m.ListenPacket(f.t.Context(), udp, addrPort(m, i).String())
 			return err
 		})
@@ -215,8 +215,8 @@ func (f *fleet) network(name string) int {
 	return slices.IndexFunc(f.networks, func(n fleetNetwork) bool { return n.id[0] == name[0] })
 }
 
-// reload replaces the topologies of the hosts, and waits until all have applied theirs. If they
-// differ, that is a problem in the status, which it ignores.
+// reload replaces the topologies of the hosts, and waits until all hosts have applied them. It
+// ignores the problem that topologies differ.
 func (f *fleet) reload(topologies ...string) {
 	f.t.Helper()
 	before := make([]time.Time, len(f.hosts))
@@ -244,7 +244,7 @@ func (f *fleet) reload(topologies ...string) {
 	f.speak()
 }
 
-// settle waits until all switches have confirmed everything, and all machines speak.
+// settle waits until all switches have confirmed their flows, and all machines speak.
 func (f *fleet) settle() {
 	f.t.Helper()
 	for _, s := range f.hosts {
@@ -254,8 +254,8 @@ func (f *fleet) settle() {
 }
 
 // speak waits until all machines have the tags of their networks and get answers from their
-// gateways. Then the integration bridges know them; before, they would send packets to them out of
-// all ports.
+// gateways. Then the integration bridges have learned the machines. Before that, they would flood
+// packets for the machines.
 func (f *fleet) speak() {
 	f.t.Helper()
 	for name, m := range f.machines {

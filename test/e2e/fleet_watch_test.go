@@ -11,8 +11,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// unwrap returns the Ethernet frame, and the VNI, in a frame of the underlay. ok is false if f is
-// not a tunnel's.
+// unwrap returns the Ethernet frame and the VNI in a frame of the underlay. If f did not come
+// through a tunnel, ok is false.
 func unwrap(f lab.Frame) (inside lab.Frame, vni uint32, ok bool) {
 	p := f.Packet()
 	if g, is := p.Layer(layers.LayerTypeGeneve).(*layers.Geneve); is {
@@ -24,7 +24,7 @@ func unwrap(f lab.Frame) (inside lab.Frame, vni uint32, ok bool) {
 	return lab.Frame{}, 0, false
 }
 
-// inTunnel is true for a frame of the underlay with a frame inside that matches.
+// inTunnel is true for a frame of the underlay that carries a frame that matches.
 func inTunnel(match condition) condition {
 	return func(f lab.Frame) bool {
 		inside, _, ok := unwrap(f)
@@ -63,11 +63,11 @@ func (f *fleet) watch(t *testing.T, match condition) *lookout {
 
 // A sighting is one frame at one place.
 type sighting struct {
-	where string // "b11 sent", "b11 got", "h1 sent" or "h1 got"; a host's are on the underlay
+	where string // "b11 sent" or "b11 got"; on the underlay, "h1 sent" or "h1 got"
 	frame lab.Frame
 }
 
-// probeMark begins the payload of a probe; its number follows.
+// probeMark begins the payload of a probe. The number of the probe follows.
 var probeMark = []byte("ofdvr-probe-")
 
 // probe returns the payload of a probe.
@@ -101,7 +101,7 @@ func (l *lookout) sightings() map[int][]sighting {
 		add(c, name, true)
 	}
 	for i, c := range l.links {
-		add(c, fmt.Sprint("h", i+1), false) // at the far end of the link
+		add(c, fmt.Sprint("h", i+1), false) // recorded at the far end of the link
 	}
 	return l.probes
 }
@@ -116,7 +116,7 @@ func (l *lookout) close() {
 	}
 }
 
-// places returns where the frames were seen, sorted.
+// places returns the sorted places where the frames were seen.
 func places(seen []sighting) []string {
 	var out []string
 	for _, s := range seen {
@@ -126,7 +126,7 @@ func places(seen []sighting) []string {
 	return out
 }
 
-// arrive waits until the probes with the given numbers are at the machines that should get them.
+// arrive waits until each probe has arrived at its machine, given by the probe's number.
 func (l *lookout) arrive(at map[int]string) {
 	l.t.Helper()
 	lab.Eventually(l.t, patience, "the probes to arrive", func() error {

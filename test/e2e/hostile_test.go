@@ -27,8 +27,8 @@ func (s *site) peer() net.Conn {
 	return nc
 }
 
-// disconnected fails the test unless the daemon closes nc within 15 s. It reads
-// everything that the daemon sends before.
+// disconnected fails the test unless the daemon closes nc within 15 s. It first reads all data that
+// the daemon sends.
 func (s *site) disconnected(nc net.Conn) {
 	s.t.Helper()
 	nc.SetReadDeadline(time.Now().Add(15 * time.Second))
@@ -37,9 +37,8 @@ func (s *site) disconnected(nc net.Conn) {
 	}
 }
 
-// Every hostile peer is disconnected in bounded time, which is counted and logged once,
-// and the daemon keeps serving the switch. (The limit is low, so that a slow machine can
-// exceed it too.)
+// Every hostile peer is disconnected in bounded time. This is counted and logged once, and the
+// daemon keeps serving the switch. (The limit is low, so that a slow machine can exceed it too.)
 func TestHostilePeers(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks, "--max-unsolicited", "100")
@@ -58,7 +57,7 @@ func TestHostilePeers(t *testing.T) {
 			defer s.disconnected(nc)
 		}
 	}
-	latency := func() float64 { // of a commit, on average so far
+	latency := func() float64 { // average latency of a commit so far
 		m := s.scrape()
 		return 1000 * m["ofdvr_commit_duration_seconds_sum"] / m["ofdvr_commit_duration_seconds_count"]
 	}
@@ -86,8 +85,8 @@ func TestHostilePeers(t *testing.T) {
 	}
 }
 
-// Many connections that send nothing do not keep a switch out, and cost at most 512
-// MiB. (The test measures the memory of Go's runtime, as the race detector needs more.)
+// Many silent connections do not prevent a switch from connecting, and cost at most 512 MiB. (The
+// test measures the memory of Go's runtime, as the race detector needs more.)
 func TestSilentConnections(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -112,8 +111,9 @@ func TestSilentConnections(t *testing.T) {
 	}
 }
 
-// Mutated conversations of a switch never crash the daemon or cost more memory than peers may
-// cost. The true switch is programmed when it connects, and is served while others claim to be it.
+// Mutated conversations of a switch never crash the daemon, and cost at most the memory that peers
+// may cost. The true switch is programmed when it connects, and is served while other peers claim
+// to be it.
 func TestMutatedConversations(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)

@@ -47,7 +47,7 @@ func disconnects(reason string) string {
 	return fmt.Sprintf("ofdvr_openflow_disconnects_total{reason=%q}", reason)
 }
 
-// An unprivileged user who connects to the loopback address is refused as a switch before a
+// If an unprivileged user connects to the loopback address, the connection is refused before a
 // message is read.
 func TestUnprivilegedUserIsRefused(t *testing.T) {
 	t.Parallel()
@@ -64,12 +64,13 @@ func TestUnprivilegedUserIsRefused(t *testing.T) {
 	if n := strings.Count(s.daemon.Log(), "switch connected"); n != 1 {
 		t.Errorf("%d switches have connected, want the true one alone", n)
 	}
-	s.settle() // and there is no problem
+	s.settle() // the refusal is no problem in the status
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// An Open vSwitch that does not run as root connects as the owner of its database's socket.
-// A refused connection of another user is reported where a router lacks its bridge.
+// An Open vSwitch that does not run as root connects as the owner of its database's socket. A
+// refused connection of another user is reported in the problem of a router without a connected
+// bridge.
 func TestOwnerOfDatabaseIsASwitch(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -92,7 +93,7 @@ func TestOwnerOfDatabaseIsASwitch(t *testing.T) {
 	proxy.uid.Store(7)
 	s.settle()
 	pingTTL(t, vm1, vm2.IP(), 63)
-	// The owner of the directory counts while the socket is missing.
+	// While the socket is missing, the owner of the directory is allowed.
 	proxy.cut()
 	s.sh("", "chown 7 /run/openvswitch; mv /run/openvswitch/db.sock /run/openvswitch/away")
 	before := s.scrape()["ofdvr_openflow_connects_total"]
@@ -104,9 +105,8 @@ func TestOwnerOfDatabaseIsASwitch(t *testing.T) {
 	})
 }
 
-// A connected bridge that answers is not replaced by another connection that claims to be the
-// same bridge. That connection is refused, counted and reported, and writes reach the true
-// switch.
+// If a connected bridge answers, another connection that claims to be the same bridge does not
+// replace it. That connection is refused, counted and reported, and writes reach the true switch.
 func TestConnectedBridgeIsNotDisplaced(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -123,7 +123,7 @@ func TestConnectedBridgeIsNotDisplaced(t *testing.T) {
 	if out := s.ofdvr(1, "doctor"); !strings.Contains(out, "claims to be bridge rb-r1") {
 		t.Errorf("doctor does not name the refused connection:\n%s", out)
 	}
-	// Meanwhile other connections claim it, and are refused as well.
+	// At the same time, other connections claim the bridge, and are refused too.
 	var others sync.WaitGroup
 	for range 5 {
 		others.Go(func() { s.impostor(0) })
@@ -150,8 +150,8 @@ func TestConnectedBridgeIsNotDisplaced(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// A switch that reconnects while its old connection is broken is accepted as soon as the old
-// connection does not answer a probe, before the keepalive ends that connection.
+// If a switch reconnects while its old connection is broken, it is accepted as soon as the old
+// connection fails to answer a probe. It need not wait until the keepalive ends the old connection.
 func TestDeadConnectionIsReplaced(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -175,7 +175,7 @@ func TestDeadConnectionIsReplaced(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// A relay is a proxy between a bridge and the daemon that connects as a user.
+// A relay is a proxy between a bridge and the daemon. It connects to the daemon as the given user.
 type relay struct {
 	addr   string
 	uid    atomic.Int32
@@ -253,8 +253,8 @@ func (r *relay) pass(to, from net.Conn) {
 	}
 }
 
-// Counters above what a link can carry are not added: neither Prometheus nor the daemon's
-// successor sees them. Status and metrics report them.
+// Counters that exceed the capacity of a link are not added. Neither Prometheus nor the next daemon
+// sees them. Status and metrics report them.
 func TestImpossibleCounters(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)

@@ -8,8 +8,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Two Open vSwitches on one machine with a daemon each do not share objects: a namespace in both
-// intents belongs to the first daemon, and the second reports it.
+// Two Open vSwitches run on one machine, each with its own daemon. The daemons do not share
+// objects: a namespace in both intents belongs to the first daemon, and the second daemon reports
+// the conflict.
 func TestTwoInstances(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -75,7 +76,7 @@ func TestTwoInstances(t *testing.T) {
 	}
 	s.ofdvr(0, "doctor")
 
-	// With different routers each has its own namespace.
+	// With different routers, each daemon has its own namespace.
 	if _, err := d.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +103,7 @@ func TestTwoInstances(t *testing.T) {
 	nine := s.sh("", "ls -i /run/netns/qrouter-r9")
 	s.ofdvr(0, "doctor", "--api", api)
 
-	// Cleanup of one keeps the other's namespace.
+	// Cleanup of one instance keeps the namespace of the other.
 	if _, err := d.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func storeOnly(t *testing.T, flags ...string) *site {
 	return s
 }
 
-// A router made through the API, object by object, routes as soon as the last write is
+// If a router is made through the API, object by object, it routes as soon as the last write is
 // answered.
 func TestAPIMakesARouter(t *testing.T) {
 	t.Parallel()
@@ -102,8 +102,8 @@ func TestAPIMakesARouter(t *testing.T) {
 	}
 }
 
-// If the switch refuses flows, the waiting client and the object's status get the
-// switch's reason. The other flows are added, and the refused ones when there is room.
+// If the switch refuses flows, the answer to the client and the object's status have the switch's
+// reason. The other flows are added. The refused flows are added when the table has space.
 func TestRefusedFlowsDegradeTheObject(t *testing.T) {
 	t.Parallel()
 	s, _, _ := written(t)
@@ -111,7 +111,7 @@ func TestRefusedFlowsDegradeTheObject(t *testing.T) {
 	port := func(n int) string {
 		return fmt.Sprintf(`{"network": "green", "mac": "02:00:00:00:02:%d", "addresses": ["10.0.2.%d"]}`, n, n)
 	}
-	// The table has five flows already, two of them of ports.
+	// The table already has five flows, two of them for ports.
 	a := s.must(202, "PUT", "/v1/ports/more"+applied, port(20))
 	if !strings.Contains(a.text, `"applied":false`) || !strings.Contains(a.text, "port more: the switch refuses it") || !strings.Contains(a.text, "OFPFMFC_TABLE_FULL") && !strings.Contains(a.text, "full") {
 		t.Error(a.text)
@@ -155,8 +155,8 @@ func TestPendingWriteHasReason(t *testing.T) {
 	s.must(409, "GET", "/v1/routers/x/flows", "")
 }
 
-// The API's socket is open to its owner and a group; over TCP the API is open to
-// clients with the token.
+// The API's socket is open to its owner and a group. Over TCP, the API is open to clients with the
+// token.
 func TestAPIAccess(t *testing.T) {
 	t.Parallel()
 	lab.Needs(t, "openssl")

@@ -104,7 +104,7 @@ type solicitation struct {
 	src, dst string // addresses of the packet
 	to       string // Ethernet address
 	target   string
-	option   bool // with the sender's MAC address
+	option   bool // the option with the sender's MAC address
 
 	wantDst, wantMAC string
 	solicited        bool
@@ -127,7 +127,7 @@ func solicit(t *testing.T, from *lab.Machine, s solicitation) {
 	ns := &layers.ICMPv6NeighborSolicitation{TargetAddress: net.ParseIP(s.target)}
 	if s.option {
 		ns.Options = layers.ICMPv6Options{{Type: layers.ICMPv6OptSourceAddress, Data: mac(from.MAC)}}
-	} else if s.src == "::" { // as Linux does, RFC 7527
+	} else if s.src == "::" { // with a nonce, as Linux does (RFC 7527)
 		ns.Options = layers.ICMPv6Options{{Type: 14, Data: []byte{1, 2, 3, 4, 5, 6}}}
 	}
 	send(t, from, &layers.Ethernet{SrcMAC: mac(from.MAC), DstMAC: mac(s.to), EthernetType: layers.EthernetTypeIPv6}, ip, icmp, ns)
@@ -224,7 +224,7 @@ func TestSolicitationWithoutOption(t *testing.T) {
 	}
 }
 
-// A machine that takes the router's address detects the duplicate.
+// If a machine is given the router's address, it detects the duplicate.
 func TestDuplicateAddressIsDetected(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := dualPair(t)

@@ -11,8 +11,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Packets to the router itself reach it, also inside of extra routes: TCP, and
-// fragmented pings, which no flow answers.
+// Packets to the router itself reach it, even if its address is inside an extra route. The test
+// uses TCP and fragmented pings, which flows do not answer.
 func TestRouterInsideAnExtraRoute(t *testing.T) {
 	t.Parallel()
 	s := ready(t, strings.Replace(dualStack, "ports:", `    routes:
@@ -22,7 +22,7 @@ ports:`, 1))
 	vm1, vm2 := s.plug(dual("vm1", "10.0.1.10")), s.plug(dual("vm2", "10.0.2.10"))
 	at := record(t, vm2, func(f lab.Frame) bool { return came(f) && (isIPv4(f) || isIPv6(f)) })
 	for _, own := range []string{"10.0.1.1", "fd00:1::1"} {
-		for _, from := range []*lab.Machine{vm1, vm2} { // for vm2 the address is behind another interface
+		for _, from := range []*lab.Machine{vm1, vm2} { // for vm2, the address is on another interface of the router
 			if err := carries(t, from, from.Host, netns, netip.AddrPortFrom(netip.MustParseAddr(own), 0), netip.AddrPort{}, patience); err != nil {
 				t.Errorf("TCP from %s to %s: %v", from.Name, own, err)
 			}
@@ -38,8 +38,8 @@ ports:`, 1))
 	mustHave(t, s.ofdvr(0, "trace", "--from", "vm2", "--to", "10.0.1.1", "--proto", "tcp"), "sends packets for addresses of interface r1-blue itself to the kernel")
 }
 
-// Metadata at a link-local address of the namespace is reachable although a machine
-// is the default route.
+// The metadata service at a link-local address of the namespace is reachable, although the default
+// route leads to a machine.
 func TestMetadataBesideADefaultRoute(t *testing.T) {
 	lab.Needs(t, "nft")
 	t.Parallel()
@@ -61,10 +61,9 @@ nft add rule ip nat pre ip daddr 169.254.169.254 tcp dport 80 redirect to :9697`
 // differently.
 type change struct{ add, remove, to string }
 
-// Flows respect changes of the namespace by other programs, as Linux does: longer routes
-// inside an extra route and a connected subnet, addresses, and policy rules before the
-// main table. They take effect at once and until they are removed, and a starting daemon
-// leaves them unchanged.
+// Flows respect changes of the namespace by other programs, as Linux does: longer routes inside an
+// extra route or a connected subnet, addresses, and policy rules before the main table. The changes
+// take effect at once and last until they are removed. A starting daemon leaves them unchanged.
 func TestForeignRoutesInTheNamespace(t *testing.T) {
 	t.Parallel()
 	s := ready(t, strings.Replace(dualStack, "ports:", `    routes:
@@ -159,8 +158,8 @@ func echoTo(to string) condition {
 	return func(f lab.Frame) bool { return echo("", to)(f) || echo6("", to)(f) }
 }
 
-// The daemon reads the routes of a namespace without the database too: a daemon that
-// starts while there is no database keeps the flows to the kernel and follows changes.
+// The daemon can read the routes of a namespace without the database. If it starts without the
+// database, it keeps the flows to the kernel, and follows changes of the routes.
 func TestForeignRoutesWithoutDatabase(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -193,9 +192,9 @@ func TestForeignRoutesWithoutDatabase(t *testing.T) {
 	known("10.0.2.96/27", true)
 }
 
-// A namespace with many routes of a routing daemon does not fill the switch: one flow
-// sends the whole extra route around them to the kernel, and the status reports it. A
-// foreign route in place of one of the router's is logged once.
+// If a routing daemon adds many routes to a namespace, they do not fill the switch: one flow sends
+// all packets of the extra route around them to the kernel, and the status reports this. If a
+// foreign route replaces a route of the router, this is logged once.
 func TestManyForeignRoutes(t *testing.T) {
 	t.Parallel()
 	const routes = `    routes:

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The status and the doctor name limits that refused or ended something, with a remedy. This is
-// no problem of the routers, which stay ready.
+// If a limit has refused or ended a request or connection, the status and the doctor name the limit
+// and a remedy. This is no problem of the routers, which stay ready.
 func TestStatusNamesLimits(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks, "--state-dir", t.TempDir(), "--max-unidentified", "4")

@@ -48,7 +48,7 @@ func TestMachines(t *testing.T) {
 	s := ready(t, topology)
 	s.sh("", "ovs-vsctl set bridge br-int other_config:mac-aging-time=3600")
 	blue := func(n int) lab.MachineConfig { return vm(fmt.Sprint("b", n), fmt.Sprint("10.0.1.", n)) }
-	quiet := func(name, ids string) { // the bridge has seen no packet of it
+	quiet := func(name, ids string) { // the bridge has seen no packet of the machine
 		s.sh("", fmt.Sprintf("ovs-vsctl set interface %s %s && ovs-appctl fdb/flush br-int", name, ids))
 	}
 
@@ -120,8 +120,7 @@ func TestMachines(t *testing.T) {
 	s.shown("b14", "b14, VLAN 1")
 }
 
-// 300 ports without machines are no problem of the router, but the doctor has a finding
-// about them.
+// 300 ports without machines are not a problem of the router, but doctor has a finding about them.
 func TestNoMachines(t *testing.T) {
 	t.Parallel()
 	s := ready(t, manyPorts(298))

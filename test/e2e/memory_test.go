@@ -17,11 +17,11 @@ import (
 // peakMemory is the peak of the memory of Go's runtime. (The race detector needs more.)
 const peakMemory = "go_memstats_sys_bytes"
 
-// affordable is the limit for the memory that all peers may cost together.
+// affordable is the maximum memory that all peers together may cost.
 const affordable = 150 << 20
 
-// costs fails the test if attack makes the daemon need more memory than peers may cost. Afterwards the
-// true switch is connected, as before.
+// costs runs attack, and fails the test if the daemon then needs more than affordable. After the
+// attack, the true switch must be connected as before.
 func (s *site) costs(what string, attack func()) {
 	s.t.Helper()
 	before := s.scrape()[peakMemory]
@@ -33,8 +33,8 @@ func (s *site) costs(what string, attack func()) {
 	}
 }
 
-// The maximum number of unidentified peers that describe endless ports cost little memory, and do
-// not keep a switch out.
+// If the maximum number of unidentified peers describe endless ports, they cost little memory, and
+// do not prevent a switch from connecting.
 func TestUnidentifiedPeersCostLittle(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -66,8 +66,8 @@ func TestUnidentifiedPeersCostLittle(t *testing.T) {
 	s.settle()
 }
 
-// A peer that claims to be a bridge and sends a gigabyte of flows costs little memory. The true bridge is
-// programmed when it connects.
+// If a peer claims to be a bridge and sends a gigabyte of flows, it costs little memory. The true
+// bridge is programmed when it connects.
 func TestOversizedRepliesCostLittle(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -89,8 +89,8 @@ func TestOversizedRepliesCostLittle(t *testing.T) {
 	s.settle()
 }
 
-// A peer that claims 50 bridges that are not connected, each with as many ports, flows, groups and meters as
-// a switch may have, costs little memory. The true bridges are programmed when they connect.
+// A peer claims 50 bridges that are not connected, each with the maximum number of ports, flows,
+// groups and meters. It costs little memory. The true bridges are programmed when they connect.
 func TestManyClaimsCostLittle(t *testing.T) {
 	t.Parallel()
 	const claims, ports, others = 50, 65_000, 25_000
@@ -120,7 +120,7 @@ func TestManyClaimsCostLittle(t *testing.T) {
 					}
 				}
 			})
-			s.eventually("the claim to be taken in", func() error { // one by one, otherwise none meets its deadline
+			s.eventually("the claim to be taken in", func() error { // one after the other; together they would all miss their deadlines
 				if metric := fmt.Sprintf("ofdvr_router_connected{router=\"l%d\"}", i); s.scrape()[metric] != 1 {
 					return fmt.Errorf("%s is not 1", metric)
 				}

@@ -48,7 +48,7 @@ func (s *site) scrape() map[string]float64 {
 	return values
 }
 
-// metric fails the test unless the metric name, which includes the labels, is want.
+// metric fails the test unless the metric called name, with its labels, has the value want.
 func (s *site) metric(want float64, name string) {
 	s.t.Helper()
 	if got, ok := s.scrape()[name]; !ok || got != want {

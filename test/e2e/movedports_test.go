@@ -9,9 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// manyNames returns a topology of two routers, ra and rb, with n pairs of networks. Both
-// interfaces of pair i belong to the router that owner returns, so that the pair's
-// machines reach each other.
+// manyNames returns a topology of two routers, ra and rb, with n pairs of networks. Both interfaces
+// of pair i belong to the router owner(i), so that the pair's machines reach each other.
 func manyNames(n int, owner func(i int) string) string {
 	var networks, ports strings.Builder
 	interfaces := map[string]*strings.Builder{"ra": {}, "rb": {}}
@@ -32,8 +31,8 @@ func manyNames(n int, owner func(i int) string) string {
 	return strings.ReplaceAll(out, "    interfaces:\n  -", "  -") + "ports:\n" + ports.String()
 }
 
-// Patch ports that move to another bridge work there, although Open vSwitch leaves a
-// patch port without a peer that moves to another bridge in one transaction.
+// Patch ports that move to another bridge work there. Open vSwitch would leave them without a peer
+// if they moved in one transaction.
 func TestPortsMoveToAnotherBridge(t *testing.T) {
 	t.Parallel()
 	const pairs = 5

@@ -10,7 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// settled returns nil if the switches confirmed everything.
+// settled returns nil if the switches have confirmed all flows.
 func (s *site) settled() error {
 	if code, body := s.get("/readyz"); code != http.StatusOK {
 		return fmt.Errorf("%s%v", body, s.status())
@@ -18,9 +18,9 @@ func (s *site) settled() error {
 	return nil
 }
 
-// mended waits until a shell script succeeds on the host, everything is settled, and
-// vm1 and vm2 reach each other and, through each tap, the kernel. It logs how long that
-// took; test/chaos checks the time.
+// mended waits until a shell script succeeds on the host, all routers are settled, and vm1 and vm2
+// reach each other and, through each tap, the kernel. It logs the time that this took. test/chaos
+// checks the time.
 func (s *site) mended(script string, vm1, vm2 *lab.Machine) {
 	s.t.Helper()
 	start := time.Now()
@@ -44,9 +44,9 @@ func (s *site) mended(script string, vm1, vm2 *lab.Machine) {
 	s.t.Logf("repaired after %v", time.Since(start).Round(time.Millisecond))
 }
 
-// works fails the test unless the switch routes between vm1 and vm2 of twoNetworks
-// and answers ARP, and the kernel answers pings. (It does not check the errors that
-// everything checks, because the kernel sends only one a second.)
+// works fails the test unless the switch routes between vm1 and vm2 of twoNetworks and answers ARP,
+// and the kernel answers pings. (Unlike everything, it does not check ICMP errors, because the
+// kernel sends only one a second.)
 func (s *site) works(vm1, vm2 *lab.Machine) {
 	s.t.Helper()
 	for _, m := range []*lab.Machine{vm1, vm2} {
@@ -59,7 +59,7 @@ func (s *site) works(vm1, vm2 *lab.Machine) {
 	pingTTL(s.t, vm2, "10.0.2.1", 64)
 }
 
-// flowMods returns how many flow mods the switches have confirmed.
+// flowMods returns the number of flow mods that the switches have confirmed.
 func (s *site) flowMods() (n float64) {
 	s.t.Helper()
 	for name, v := range s.scrape() {
@@ -78,7 +78,7 @@ type fault struct {
 	harm   harm
 }
 
-// A harm is the worst effect that a fault may have on packets that the switch routes.
+// A harm is the worst allowed effect of a fault on packets that the switch routes.
 type harm int
 
 const (
@@ -87,7 +87,8 @@ const (
 	loss              // packets are lost until the repair, because their path is gone
 )
 
-// suffer injects each fault in turn. Each is repaired, and then everything works as before.
+// suffer injects each fault in turn. After each, it checks the repair and that the router works as
+// before.
 func (s *site) suffer(faults []fault, vm1, vm2 *lab.Machine) {
 	for _, f := range faults {
 		if !s.t.Run(f.name, func(t *testing.T) {
@@ -100,14 +101,14 @@ func (s *site) suffer(faults []fault, vm1, vm2 *lab.Machine) {
 			s.sh("", f.do)
 			s.mended(f.mended, vm1, vm2)
 			if f.harm < loss {
-				st.mustBeWhole() // before everything flushes the neighbours, which delays packets
+				st.mustBeWhole() // must precede everything, which flushes the neighbours and so delays packets
 			}
 			s.works(vm1, vm2)
 			if n := s.flowMods() - mods; f.harm == none && n > 0 {
 				t.Errorf("%v flows were changed", n)
 			}
 		}) {
-			return // the next faults would only fail again
+			return // after this failure, the next faults would fail too
 		}
 	}
 }
@@ -122,8 +123,8 @@ func TestDatabaseIsRepaired(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	const ourController = `$(ovs-vsctl --no-wait get bridge rb-r1 controller | tr -d '[]')`
-	// gone returns a script that notes the row of a name and runs a command, and another
-	// that succeeds when the name has another row.
+	// gone returns two scripts. do notes the row with a name and runs a command. mended succeeds
+	// when another row has the name.
 	gone := func(table, name, command string) (do, mended string) {
 		return fmt.Sprintf("ovs-vsctl get %s %s _uuid >/run/was; ovs-vsctl %s %s", table, name, command, name),
 			fmt.Sprintf("ovs-vsctl --no-wait get %s %s _uuid >/run/is; ! cmp -s /run/was /run/is", table, name)
@@ -174,7 +175,7 @@ func TestNamespaceIsRepaired(t *testing.T) {
 		s.suffer([]fault{{"tap deleted", in + "link del " + blueTap, here, flows}}, vm1, vm2)
 	}
 	s.suffer([]fault{
-		{"namespace deleted", "ip netns del " + netns + " || true", here, flows}, // it fails if the daemon is quick to repair it
+		{"namespace deleted", "ip netns del " + netns + " || true", here, flows}, // the command may fail if the daemon repairs the namespace fast
 		{"tap moved out", in + "link set dev " + blueTap + " netns $$", here + "; ! ip link show " + blueTap + " 2>/dev/null", none},
 		{"tap moved elsewhere", "ip netns add other; " + in + "link set dev " + blueTap + " netns other", here + "; ! ip -n other link show " + blueTap + " 2>/dev/null", flows},
 		{"tap down", in + "link set dev " + blueTap + " down", here + " up | grep -q UP", none},
@@ -201,8 +202,8 @@ func (s *site) reportsProblem(words ...string) {
 	})
 }
 
-// A foreign controller is not removed, but the status has the command that removes it. The
-// daemon's own controller is added beside it, and the switch routes as before.
+// A foreign controller stays, but the status has the command that removes it. The daemon's own
+// controller is added beside it, and the switch routes as before.
 func TestForeignControllerIsReported(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -225,8 +226,8 @@ func TestForeignControllerIsReported(t *testing.T) {
 	}
 }
 
-// If ovs-vswitchd cannot make bridges of br-int's datapath type, the status names the
-// type and where to look. With a possible type everything works again.
+// If ovs-vswitchd cannot make bridges of br-int's datapath type, the status names the type and the
+// log to read. With a supported type, the router works again.
 func TestImpossibleDatapathTypeIsReported(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -260,7 +261,7 @@ func TestDeletedIntegrationBridge(t *testing.T) {
 	s.works(vm1, vm2)
 }
 
-// loseTap removes the tap, and runs a command first.
+// loseTap runs a command and then removes the tap.
 func (s *site) loseTap(first string) {
 	s.t.Helper()
 	remove := "ip -n " + netns + " link del " + blueTap
@@ -270,8 +271,8 @@ func (s *site) loseTap(first string) {
 	s.sh("", first+"\n"+remove)
 }
 
-// A foreign link with a tap's name is left alone. The status reports it, and the tap
-// is made when the link is gone.
+// A foreign link with a tap's name stays unchanged. The status reports it. When the link is gone,
+// the tap is made.
 func TestForeignLinkInTheTapsPlace(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)

@@ -11,8 +11,8 @@ import (
 // narrow is dualStack with a smaller MTU on green.
 var narrow = strings.Replace(dualStack, "vlan: 2}", "vlan: 2, mtu: 1400}", 1)
 
-// The switch routes packets that fit a network with a smaller MTU. The kernel answers
-// the others, or fragments them.
+// The switch routes packets that fit into a network with a smaller MTU. The kernel answers larger
+// packets, or fragments them.
 func TestSmallerMTU(t *testing.T) {
 	t.Parallel()
 	s := ready(t, narrow)
@@ -55,7 +55,7 @@ func TestSmallerMTU(t *testing.T) {
 	// TCP discovers the path's MTU.
 	transfer(t, vm1, vm2, "10.0.2.10")
 	transfer(t, vm1, vm2, "[fd00:2::10]")
-	// Everything fits in the other direction.
+	// In the other direction, all packets fit.
 	blue = s.recordIn(netns, greenTap, came)
 	ping(t, vm2, "10.0.1.10", lab.PingOptions{Size: 1372, Whole: true})
 	seen(t, blue, "green's tap", 0, "packets", isEcho)
@@ -87,7 +87,7 @@ func TestLargePacketsAreCounted(t *testing.T) {
 	before := s.scrape()
 	ping(t, vm1, "10.0.2.10", lab.PingOptions{Count: 5})
 	ping(t, vm1, "fd00:2::10", lab.PingOptions{Count: 5})
-	ping(t, vm1, "10.0.2.10", lab.PingOptions{Size: 1372, Whole: true}) // as large as may be
+	ping(t, vm1, "10.0.2.10", lab.PingOptions{Size: 1372, Whole: true}) // the largest packet that fits
 	s.grown(before, map[string]float64{routed: 11, large: 0, other: 0})
 	row("0")
 
@@ -95,6 +95,6 @@ func TestLargePacketsAreCounted(t *testing.T) {
 	ping(t, vm1, "10.0.2.10", lab.PingOptions{Size: 1373}) // one byte more
 	ping(t, vm1, "10.0.2.10", lab.PingOptions{Size: 1450, Count: 3})
 	ping(t, vm2, "10.0.1.10", lab.PingOptions{Size: 1450})
-	s.grown(before, map[string]float64{large: 5, other: 0}) // vm1's answer to vm2 is one, too
+	s.grown(before, map[string]float64{large: 5, other: 0}) // vm1's answer to vm2 is too large too
 	row("5")
 }

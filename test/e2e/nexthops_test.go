@@ -25,8 +25,8 @@ ports:
   - {id: vm4, network: green, mac: "02:00:00:00:02:12", addresses: [10.0.2.12]}`)
 }
 
-// Several next hops share the flows, and each flow keeps its next hop. When a next hop
-// is removed, only its flows move. All of this happens in the switch.
+// Several next hops share the traffic, and each connection keeps its next hop. When a next hop is
+// removed, only its connections move. The switch routes all of these packets.
 func TestSeveralNextHops(t *testing.T) {
 	t.Parallel()
 	s := ready(t, severalHops(10, 11, 12))
@@ -38,7 +38,7 @@ func TestSeveralNextHops(t *testing.T) {
 		hops, at = append(hops, m), append(at, record(t, m, flowTo(m)))
 	}
 	const flows = 60
-	var sockets []net.Conn // kept open, because Linux gives each socket its own hash
+	var sockets []net.Conn // keep the sockets open, because Linux gives each socket its own hash
 	for i := range flows {
 		sockets = append(sockets, dialUDP(t, s, vm1, fmt.Sprintf("10.9.%d.1:%d", i, 4000+i)))
 	}

@@ -39,8 +39,8 @@ func (s *site) supervised(name string, flags ...string) (*lab.Process, *manager)
 	return p, &manager{t: s.t, conn: conn}
 }
 
-// hears waits until the manager has received a line, after those that earlier calls
-// returned for.
+// hears waits until the manager receives a line. It ignores lines for which earlier calls have
+// returned.
 func (m *manager) hears(line string) {
 	m.t.Helper()
 	for !slices.Contains(m.lines, line) {

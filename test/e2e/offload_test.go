@@ -11,15 +11,15 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A datapathFlow is a flow of the datapath itself, which ovs-vswitchd made from flows
-// in all bridges (ovs-dpctl(8)).
+// A datapathFlow is a flow of the datapath. ovs-vswitchd has made it from flows in all bridges
+// (ovs-dpctl(8)).
 type datapathFlow struct {
 	text    string
 	actions []string
 }
 
-// datapathFlows returns the datapath's flows that have counted packets and whose
-// text contains all parts.
+// datapathFlows returns the datapath's flows that have counted packets and contain all parts in
+// their text.
 func (s *site) datapathFlows(parts ...string) []datapathFlow {
 	s.t.Helper()
 	out, err := s.Run(s.t.Context(), "ovs-appctl", "dpctl/dump-flows", "--names", "-m")
@@ -56,15 +56,15 @@ func splitActions(list string) []string {
 	return append(out, list[begin:])
 }
 
-// Actions that hardware can do: rewrite MAC addresses and the TTL, and output.
+// Actions that hardware can execute: rewriting MAC addresses and the TTL, and output.
 var (
 	rewrite = regexp.MustCompile(`^set\((eth\((src=[0-9a-f:]+,?|dst=[0-9a-f:]+,?)+\)|ipv4\(ttl=\d+\)|ipv6\(hlimit=\d+\))\)$`)
 	measure = regexp.MustCompile(`^check_pkt_len\(size=\d+,gt\(meter\(\d+\),([\w-]+)\),le\((.*)\)\)$`)
 )
 
-// offloadable returns an error unless actions only rewrite headers and output to port, which
-// hardware can do. If tap is not "", they may first check the packet's length (check_pkt_larger)
-// and send packets larger than an MTU to tap.
+// offloadable returns an error unless actions only rewrite headers and output to port, as hardware
+// can do. If tap is not "", they may first check the packet's length (check_pkt_larger), and send
+// packets larger than an MTU to tap.
 func offloadable(actions []string, port, tap string) error {
 	if len(actions) == 1 && tap != "" {
 		m := measure.FindStringSubmatch(actions[0])
@@ -86,8 +86,8 @@ func offloadable(actions []string, port, tap string) error {
 	return nil
 }
 
-// Hardware can do what the datapath does to routed packets: it rewrites MAC addresses and the
-// TTL, and outputs. Packets are not recirculated, and none reaches ovs-vswitchd.
+// Hardware can execute the datapath's actions on routed packets: rewriting MAC addresses and the
+// TTL, and output. Packets are not recirculated, and no packet reaches ovs-vswitchd.
 func TestRoutedPacketsCanBeOffloaded(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := dualPair(t)
@@ -101,7 +101,7 @@ func TestMeasuredPacketsCanBeOffloaded(t *testing.T) {
 	s.routedFlows(vm1, vm2, blueTap)
 }
 
-// narrowPair returns a site where the length of packets from vm1 to vm2 is checked.
+// narrowPair returns a site where flows check the length of packets from vm1 to vm2.
 func narrowPair(t *testing.T) (s *site, vm1, vm2 *lab.Machine) {
 	t.Helper()
 	s = ready(t, narrow)
@@ -110,14 +110,14 @@ func narrowPair(t *testing.T) (s *site, vm1, vm2 *lab.Machine) {
 	return s, s.plug(dual("vm1", "10.0.1.10")), s.plug(small)
 }
 
-// Where a route has several next hops, the switch first hashes a packet, which many hardware
-// switches cannot do, and then treats it like others.
+// If a route has several next hops, the switch first hashes a packet, which many hardware switches
+// cannot do. Then it treats the packet like others.
 func TestHashedPackets(t *testing.T) {
 	t.Parallel()
 	s := ready(t, severalHops(10, 11))
 	vm1 := s.plug(vm("vm1", "10.0.1.10"))
 	for _, hop := range []*lab.Machine{s.plug(vm("vm2", "10.0.2.10")), s.plug(vm("vm3", "10.0.2.11"))} {
-		ping(t, hop, vm1.IP(), lab.PingOptions{}) // so that br-int learns its MAC address
+		ping(t, hop, vm1.IP(), lab.PingOptions{}) // br-int learns the next hop's MAC address
 	}
 	conn := dialUDP(t, s, vm1, "10.9.0.1:4000")
 	var first, then []datapathFlow

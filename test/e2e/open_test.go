@@ -16,8 +16,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// memory returns the daemon's resident memory in bytes: now, and the peak since the last
-// call of forget.
+// memory returns the daemon's resident memory in bytes: the present value, and the peak since the
+// last call of forget.
 func (s *site) memory() (now, most int) {
 	s.t.Helper()
 	now, most, err := s.daemon.Memory()
@@ -52,9 +52,9 @@ func (s *site) client(network, address string) *http.Client {
 	}}}
 }
 
-// Clients of the --metrics address cannot make the daemon exceed a memory limit. The test
-// has 500 watchers that read nothing during many changes, and waves of requests for flows
-// whose answers are not read. Writes, Prometheus and the page are served meanwhile.
+// Clients of the --metrics address cannot make the daemon exceed a memory limit. The test has 500
+// watchers that do not read during many changes, and waves of requests for flows without reading
+// the answers. At the same time, writes, Prometheus and the page are served.
 func TestOpenAddressIsBounded(t *testing.T) {
 	t.Parallel()
 	ports := 10_000
@@ -104,7 +104,7 @@ func TestOpenAddressIsBounded(t *testing.T) {
 		b.WriteString(`]}}`)
 		return b.String()
 	}
-	// The daemon always needs the memory of the first of each.
+	// The first request of each kind always needs memory.
 	send(api, "PATCH", "/v1/topology", many(0))
 	send(api, "PATCH", "/v1/topology", many(1))
 	send(open, "GET", "/v1/routers/r1/flows", "")

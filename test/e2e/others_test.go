@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The daemon deletes no file that is not a socket left by an earlier daemon, in neither --api nor
-// --openflow.
+// At the paths in --api and --openflow, the daemon deletes only sockets that an earlier daemon has
+// left behind.
 func TestForeignSocketPaths(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -55,7 +55,7 @@ func TestForeignSocketPaths(t *testing.T) {
 		nc.Close()
 	}
 
-	// A file that replaces the socket stays when the daemon ends.
+	// If a file replaces the socket, it stays when the daemon ends.
 	s.serve("--api", "unix:/run/ofdvr/api.sock,unix:/run/z")
 	s.settle()
 	s.sh("", "rm /run/z; echo theirs >/run/z")
@@ -65,8 +65,8 @@ func TestForeignSocketPaths(t *testing.T) {
 	}
 }
 
-// A program that holds the lock of /run/netns blocks only the creation of a machine's first
-// namespace; the status reports it, and SIGTERM still ends the daemon.
+// If a program holds the lock of /run/netns, this delays only the creation of the machine's first
+// namespace. The status reports it, and SIGTERM still ends the daemon.
 func TestHeldLockBlocksOnlyFirstNamespace(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -92,8 +92,8 @@ func TestHeldLockBlocksOnlyFirstNamespace(t *testing.T) {
 	release()
 }
 
-// A namespace that is the machine's own, by its inode, gets no settings and routes of the router, and
-// is not deleted.
+// If the router's namespace has the inode of the machine's own namespace, it gets no settings and
+// routes of the router, and is not deleted.
 func TestHostNamespaceIsUntouched(t *testing.T) {
 	t.Parallel()
 	routes := strings.Replace(twoNetworks, "  - id: r1\n", "  - id: r1\n    routes: [{destination: 198.51.100.0/24, type: blackhole}]\n", 1)
@@ -125,9 +125,9 @@ func TestHostNamespaceIsUntouched(t *testing.T) {
 	}
 }
 
-// Links and ports of other programs that have the names of bridges, taps and patch ports of the topology
-// stay unchanged. The status names them, everything else works, and what they block is made when they are
-// gone.
+// If other programs have links and ports with the names of the topology's bridges, taps and patch
+// ports, these stay unchanged. The status names them, and all other objects work. When they are
+// gone, the blocked objects are made.
 func TestNamesInUseByOthers(t *testing.T) {
 	t.Parallel()
 	s := bare(t, strings.NewReplacer("{id: r1-blue,", "{id: r1-blue, tap_port: vpn0,", "{id: r1-red,", "{id: r1-red, patch_port: theirs-0,",
@@ -181,8 +181,8 @@ func TestNamesInUseByOthers(t *testing.T) {
 	}
 	s.sh("", "ovs-vsctl br-exists vpn1")
 
-	// A tap with the same name that appears while the router's is in its namespace is not adopted, not even
-	// after a crash of ovs-vswitchd.
+	// While the router's tap is in its namespace, another program makes a tap with the same name
+	// outside. It is not adopted, not even after a crash of ovs-vswitchd.
 	s.sh("", "ip tuntap add vpn0 mode tap; ip addr add 192.0.2.1/24 dev vpn0; ip link set vpn0 up")
 	s.noticed()
 	s.settle()
@@ -199,7 +199,8 @@ func TestNamesInUseByOthers(t *testing.T) {
 	}
 }
 
-// A bridge of another controller with the name of a router's bridge keeps its controller and its flows.
+// If a bridge of another controller has the name of a router's bridge, it keeps its controller and
+// its flows.
 func TestBridgeOfAnotherController(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -226,9 +227,9 @@ func (s *site) everythingIn(netns string) string {
 		(ip -o link; ip -o addr) | grep -v ' qr-' | sed 's/qdisc [a-z]*//'; (ip route show table all; ip -6 route show table all) | grep -v ' qr-' | sort; ip rule; ip -6 rule`)
 }
 
-// A namespace that existed before its router, or in which another program has a link, stays when the router
-// is removed, and is then as it was before: settings, lo, and no routes of ofdvr. This also holds if the
-// router is removed while no daemon runs, and for ofdvr cleanup.
+// When a router is removed, its namespace stays if it existed before the router, or if another
+// program has a link in it. Its settings and lo are then as before, and it has no routes of ofdvr.
+// This also holds if the router is removed while no daemon runs, and for ofdvr cleanup.
 func TestKeptNamespaceIsAsBefore(t *testing.T) {
 	t.Parallel()
 	with := strings.Replace(twoRouters, "  - id: r1\n", `  - id: r1
@@ -288,7 +289,7 @@ func TestKeptNamespaceIsAsBefore(t *testing.T) {
 		t.Errorf("left: %s", got)
 	}
 
-	// A namespace of ofdvr that has to stay because of another program's link.
+	// Now a namespace of ofdvr that has to stay because another program has a link in it.
 	s.sh("", "ip netns del "+netns+"; ip netns add fresh")
 	s.serve()
 	routesOurs := func() {

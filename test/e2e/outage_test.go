@@ -10,7 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// threeNetworks is twoNetworks with a third, red, and a machine on it.
+// threeNetworks is twoNetworks with a third network, red, and a machine on it.
 var threeNetworks = strings.NewReplacer(
 	"vlan: 2}\n", "vlan: 2}\n  - {id: red, vlan: 3}\n",
 	"[10.0.2.1/24]}\n", "[10.0.2.1/24]}\n"+`      - {id: r1-red, network: red, mac: "02:00:00:00:03:01", addresses: [10.0.3.1/24]}`+"\n",
@@ -31,8 +31,8 @@ func (s *site) startSwitch() {
 	}
 }
 
-// emptyDatabase starts ovsdb-server, which has ended, with an empty database, as after an
-// installation.
+// emptyDatabase starts ovsdb-server with an empty database, as after an installation. ovsdb-server
+// must have ended before.
 func (s *site) emptyDatabase() {
 	s.t.Helper()
 	s.sh("", fmt.Sprintf("rm %[1]s/conf.db; ovsdb-tool create %[1]s/conf.db %[2]s", s.Dir(), lab.SchemaFile()))
@@ -49,8 +49,8 @@ func (s *site) joinAgain(machines ...*lab.Machine) {
 	s.plugAgain(machines...)
 }
 
-// After Open vSwitch's daemons are killed, with or without losing the database, everything is
-// restored soon after they run again, including changes of the file meanwhile.
+// Open vSwitch's daemons are killed, with or without loss of the database. Soon after they run
+// again, all objects are restored, including changes of the file in the meantime.
 func TestOutages(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -124,9 +124,9 @@ func (s *site) fill() (dir, full, free string) {
 	return dir, "dd if=/dev/zero of=" + dir + "/ballast bs=512 2>/dev/null || true", "rm " + dir + "/ballast"
 }
 
-// While the disk of ovsdb-server is full, the switch routes, and the status has the reason
-// why the database cannot be changed. Repairs without database changes are made. When there
-// is room, the changes of the file are applied.
+// While the disk of ovsdb-server is full, the switch routes, and the status has the reason why the
+// database cannot be changed. Repairs that need no database changes are made. When the disk has
+// space again, the changes of the file are applied.
 func TestFullDiskOfDatabase(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)

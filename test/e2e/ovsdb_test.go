@@ -24,9 +24,9 @@ func (s *site) created(table, name string) string {
 	return found[0]
 }
 
-// The patch port on br-int has the Neutron port's ID, as Neutron's L2 agent expects,
-// from the transaction that creates it. Other ports have only ofdvr's mark. One transaction
-// makes everything.
+// The patch port on br-int has the Neutron port's ID, as Neutron's L2 agent expects. The
+// transaction that creates the port sets the ID. Other ports have only ofdvr's mark. One
+// transaction makes all rows.
 func TestPatchPortsHaveNeutronIDs(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -68,8 +68,8 @@ func TestPatchPortsHaveNeutronIDs(t *testing.T) {
 	}
 }
 
-// Without a VLAN in the file, the port on br-int is in the dead VLAN until another agent
-// tags it, and the agent's changes are never reverted.
+// Without a VLAN in the file, the port on br-int is in the dead VLAN until another agent tags it.
+// The daemon never reverts the agent's changes.
 func TestTagsBelongToAnotherAgent(t *testing.T) {
 	t.Parallel()
 	untagged := strings.NewReplacer(", vlan: 1", "", ", vlan: 2", "").Replace(twoNetworks)
@@ -101,7 +101,7 @@ func TestTagsBelongToAnotherAgent(t *testing.T) {
 	s.serve()
 	s.settle()
 	check("after a restart")
-	// Even when the file changes and something has to be written.
+	// This holds even when the file changes and rows have to be written.
 	s.reload(strings.Replace(untagged, `mac: "02:00:00:00:01:01"`, `mac: "02:00:00:00:01:02"`, 1))
 	if got := s.vsctl("get", "port", bluePeer, "tag", "vlan_mode", "trunks", "other_config"); got != "1\n[]\n[]\n{net_uuid=n-1}" {
 		t.Errorf("after a change of the file the port has %q", got)

@@ -68,8 +68,8 @@ func icmp(typ uint8, src, dst string) condition {
 	}
 }
 
-// arpFor is true for an ARP request (operation 1) for target, or for a reply (2) that
-// gives target's address.
+// arpFor is true for an ARP request (operation 1) for target, or for a reply (operation 2) with
+// target's MAC address.
 func arpFor(operation uint16, target string) condition {
 	return func(f lab.Frame) bool {
 		p := decode(f)
@@ -231,8 +231,8 @@ func carries(t *testing.T, from *lab.Machine, host *lab.Host, netns string, at, 
 	return <-got
 }
 
-// turns pings until the capture has a frame that matches. Open vSwitch uses its flow
-// cache until it has revalidated it, which takes a moment on a busy machine.
+// turns pings until the capture has a frame that matches. After a change of flows, Open vSwitch
+// uses its old flow cache until it has revalidated it, which takes a moment on a busy machine.
 func turns(t *testing.T, s *site, from *lab.Machine, to string, c *lab.Capture, what string, match condition) {
 	t.Helper()
 	s.eventually(what, func() error {

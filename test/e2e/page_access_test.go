@@ -71,7 +71,7 @@ func TestPageIsAccessible(t *testing.T) {
 		v.theme(theme)
 		v.barriers(theme + ": no reply")
 	}
-	v.Errors() // the browser reports the failed requests, too
+	v.Errors() // forget the errors that the browser reports for failed requests
 }
 
 // The page follows the system's theme until the user chooses one.
@@ -94,7 +94,7 @@ func TestPageThemes(t *testing.T) {
 	v.text("#panel h2", "r1")
 }
 
-// With only the keyboard a user reaches everything, sees the focus, and returns to the previous
+// With only the keyboard, a user reaches all elements, sees the focus, and returns to the previous
 // place.
 func TestPageByKeyboard(t *testing.T) {
 	t.Parallel()
@@ -146,8 +146,8 @@ func TestPageByKeyboard(t *testing.T) {
 	v.Until(`document.getElementById("panel").hidden`)
 	v.focused("#canvas")
 	scale := `Number((new URLSearchParams(location.hash.slice(1)).get("at") ?? "").split(",")[2])`
-	// Keys zoom to the nearest object, from any position and before the address is updated; one step
-	// back; and to everything, at scale 1.1 at most.
+	// One key zooms to the nearest object, from any position and before the address is updated.
+	// Another goes one step back. A third shows all objects, at scale 1.1 at most.
 	v.Press("+", "+", "+", "+", "+", "+")
 	v.Until(scale + " === 2.5")
 	v.Press("-")
@@ -180,7 +180,7 @@ func TestPageByKeyboard(t *testing.T) {
 	v.focused("#grid")
 }
 
-// A screen reader learns from the list how many rows it has and which one is focused.
+// For screen readers, the list has its number of rows and the number of the focused row.
 func TestPageListIsAGrid(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)

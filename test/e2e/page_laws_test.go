@@ -7,8 +7,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// laws are properties of the page's modules that are functions of their arguments. Each is an
-// async function of the modules that returns a description of the violation, if any.
+// laws has properties of those modules of the page that compute results only from their arguments.
+// Each is an async function of the modules. It returns a description of a violation, if it finds
+// one.
 var laws = map[string]string{
 	"cards do not overlap, and each machine has a cell of its network's card, or is counted in the last one": `({layout: {layout, cellOf}}, {town}) => {
 		for (let seed = 1; seed < 40; seed++) {

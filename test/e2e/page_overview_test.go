@@ -69,8 +69,8 @@ func TestPageNeighbourhood(t *testing.T) {
 	v.text("#around", "Around router r40")
 }
 
-// names waits until the picture has the names of exactly these routers, each in letters of 12
-// pixels or more, in the window, and none on another.
+// names waits until the picture has the names of exactly these routers: in letters of at least 12
+// pixels, inside the window, and without overlaps.
 func (v visitor) names(want ...string) {
 	v.t.Helper()
 	v.Until(fmt.Sprintf(`(() => {
@@ -138,7 +138,7 @@ func TestPageTips(t *testing.T) {
 	v.Until(`document.getElementById("panel").hidden`)
 	v.click("#zoom-all")
 	a, b := v.spot("router:r1"), v.head("network:green")
-	for _, k := range []float64{0.4, 0.5, 0.6} { // somewhere on the link there is neither card
+	for _, k := range []float64{0.4, 0.5, 0.6} { // a point of the link that neither card covers
 		v.Move(a.X+k*(b.X-a.X), a.Y)
 	}
 	v.text("#tip:not([hidden])", "Interface of router r1 on network green")
@@ -179,8 +179,8 @@ func (v visitor) head(key string) spot {
 	return at
 }
 
-// The page has a legend of signs, and of line widths with the traffic that they stand for.
-// The lines are as wide as in the picture.
+// The page has a legend of signs, and of line widths with the amounts of traffic that they mean.
+// Its lines are as wide as in the picture.
 func TestPageLegend(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -225,7 +225,7 @@ func TestPageDoctor(t *testing.T) {
 func TestPageDoctorAndEvents(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
-	ping(t, vm1, vm2.IP(), lab.PingOptions{}) // otherwise the doctor warns that they are not seen
+	ping(t, vm1, vm2.IP(), lab.PingOptions{}) // otherwise doctor would warn that the machines are not seen
 	v := visit(t, s.Host, "#view=overview")
 	v.text("#overview .events", "changed flows")
 	v.Until(`/^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d$/.test(document.querySelector("#overview .events time").textContent)`)
@@ -262,7 +262,7 @@ func TestPageHistoryOfInterfaces(t *testing.T) {
 	v.Until(`[...document.querySelectorAll("#panel .spark")].every((s) => /r5-[12]/.test(s.ariaLabel))`)
 }
 
-// The daemon keeps the rates of the last minutes, so that a page that is opened shows them.
+// The daemon keeps the rates of the last minutes. A page shows them as soon as it is opened.
 func TestHistoryIsKept(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := pair(t)

@@ -8,8 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The pictures of docs/page.md show what the document describes, and are small.
-// PAGE_SHOTS=docs, as in "make page-pictures", writes them.
+// The pictures in docs/page.md are small, and show what the text describes. PAGE_SHOTS=docs, as in
+// "make page-pictures", writes them.
 func TestPagePictures(t *testing.T) {
 	t.Parallel()
 	h := lab.Bare(t)

@@ -25,9 +25,9 @@ type visitor struct {
 	t *testing.T
 }
 
-// visit opens the page with a fragment and waits until it shows something. When the test ends, the page
-// must have sent requests only to the daemon, and the console must be empty, also of violations of the
-// page's policy.
+// visit opens the page with a fragment and waits until it shows something. When the test ends, it
+// checks that the page has sent requests only to the daemon, and that the console is empty, also of
+// violations of the page's policy.
 func visit(t *testing.T, h *lab.Host, at string) visitor {
 	t.Helper()
 	v := visitor{browser.Start(t, h, pageAddr, 1280, 800), t}
@@ -43,7 +43,7 @@ func visit(t *testing.T, h *lab.Host, at string) visitor {
 	})
 	v.Open(v.URL() + at)
 	v.Until(`!/Loading|No answer/.test(document.getElementById("health").textContent) && document.getElementById("counts").textContent`)
-	v.Until(`(window.stayed = true)`) // until the page is loaded again
+	v.Until(`(window.stayed = true)`) // a variable that exists until the page is loaded again
 	return v
 }
 
@@ -203,7 +203,7 @@ func TestPageFollows(t *testing.T) {
 	s.change(http.MethodDelete, "routers/r2", "")
 	s.change(http.MethodDelete, "ports/vm9", "")
 	v.text("#counts", "3 networks · 1 router · 2 machines")
-	// The position and the typed text stay when something else changes.
+	// The position and the typed text stay when another object changes.
 	v.click("#panel input")
 	v.Type("vm1")
 	v.text("#panel .flows .says", "flow of ")
@@ -273,8 +273,8 @@ func TestPageSearch(t *testing.T) {
 	v.focused("#canvas")
 }
 
-// A trace shows the path of a packet and of its reply as text, with its flows, and in the picture; its
-// link can be shared.
+// A trace shows the path of a packet and of its reply as text with flows, and in the picture. The
+// link to a trace can be shared.
 func TestPageTrace(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -306,7 +306,7 @@ func TestPageTrace(t *testing.T) {
 		v.Open(v.URL() + "#trace=from%3Dvm1%26to%3D" + to)
 		v.text(".ways", verdict)
 	}
-	v.Errors() // the browser reports failed requests, too
+	v.Errors() // forget the errors that the browser reports for failed requests
 }
 
 // drawn is true if the path of a trace is in the picture, which has a colour of its own.
@@ -322,8 +322,8 @@ const drawn = `(() => {
 	return n > 200;
 })()`
 
-// The page reports that the daemon does not answer, keeps the last data, and continues when the
-// daemon is back.
+// While the daemon does not answer, the page reports this and keeps the last data. It continues
+// when the daemon answers again.
 func TestPageWithoutTheDaemon(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -348,8 +348,8 @@ func TestPageWithoutTheDaemon(t *testing.T) {
 	}
 }
 
-// A router with a disconnected switch is shown as disconnected in the bar, in the picture and in
-// its panel, always with text, until the switch is back.
+// Until its switch reconnects, a router is shown as disconnected in the bar, in the picture and in
+// its panel, always with text.
 func TestPageShowsDisconnectedRouter(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -377,7 +377,7 @@ func TestPageShowsDisconnectedRouter(t *testing.T) {
 	if after := v.spot("router:r1"); after.Colour != before.Colour {
 		t.Errorf("the router was %s and is %s", before.Colour, after.Colour)
 	}
-	v.Errors() // the browser reports the failed reads of flows, too
+	v.Errors() // forget the errors that the browser reports for failed reads of flows
 }
 
 // Without objects, the page shows how to add some, and then shows each new object.
@@ -417,8 +417,7 @@ func TestPageOff(t *testing.T) {
 	}
 }
 
-// The page's data has the counters of routed packets, and writes are refused
-// there.
+// The address of the page serves the counters of routed packets, and refuses writes.
 func TestPageReads(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := pair(t)
@@ -469,7 +468,7 @@ func shot(t *testing.T, b *browser.Browser, name string) {
 	}
 }
 
-// The page is also on the API's address; cross-site requests cannot write there.
+// The API's address serves the page too. Cross-site requests cannot write there.
 func TestPageOnAPIAddress(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)

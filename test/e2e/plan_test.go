@@ -49,13 +49,13 @@ var keyPart = regexp.MustCompile(`table=.* actions=`)
 
 func flowKey(flow string) string { return keyPart.FindString(flow) }
 
-// ovsRows are rows of Open vSwitch's database by table and name, with their columns that are
-// not references. A map column has one entry for each key, as in plans. Rows of Controller
-// have their bridges' names.
+// ovsRows has rows of Open vSwitch's database by table and name, without columns that are
+// references. A map column has one entry for each key, as in plans. The name of a Controller row is
+// that of its bridge.
 type ovsRows map[string]map[string]string
 
-// rows returns the rows of the configuration, and for each row the rows that are removed
-// with it.
+// rows returns the rows of the configuration. For each row, parts has the rows that are removed
+// together with it.
 func (s *site) rows() (rows ovsRows, parts map[string][]string) {
 	s.t.Helper()
 	rows, parts = make(ovsRows), make(map[string][]string)
@@ -89,7 +89,7 @@ func (s *site) rows() (rows ovsRows, parts map[string][]string) {
 				}
 			}
 			if c.table == "Controller" {
-				uuids[uuid] = uuid // replaced by its bridge's name below
+				uuids[uuid] = uuid // replaced below by the name of its bridge
 				rows[uuid] = columns
 				continue
 			}
@@ -112,8 +112,9 @@ func (s *site) rows() (rows ovsRows, parts map[string][]string) {
 	return rows, parts
 }
 
-// flatten returns a column's values by map key, "" for a column that is not a map, or the
-// UUIDs that it refers to. Empty, zero and false values are left out.
+// flatten returns a column's values by map key, with key "" if the column is not a map. If the
+// column has references, it returns their UUIDs instead. It leaves out empty, zero and false
+// values.
 func flatten(value any) (out map[string]string, uuids []string) {
 	out = make(map[string]string)
 	pair, _ := value.([]any)
@@ -192,9 +193,9 @@ func (rows ovsRows) String() string {
 	return b.String()
 }
 
-// A dry run, by POST or by the method itself, returns exactly what the write then does, flow
-// by flow and column by column, and changes nothing. The write of a whole topology returns the
-// same.
+// A dry run, by POST or by the method itself, returns exactly the later changes of the write, flow
+// by flow and column by column. It changes nothing. The write of a whole topology returns the same
+// changes.
 func TestDryRunIsExact(t *testing.T) {
 	t.Parallel()
 	s, _, _ := written(t)
@@ -274,7 +275,7 @@ func TestDryRunIsExact(t *testing.T) {
 				for _, f := range append(r.Add, r.Modify...) {
 					want[flowKey(f)] = f
 				}
-			} else { // port numbers differ; the texts have names
+			} else { // compare texts, which have names, because port numbers differ
 				want = make(map[string]string)
 				for _, f := range r.Add {
 					want[flowKey(f)] = f
@@ -303,8 +304,7 @@ func texts(flows map[string]string) string {
 	return b.String()
 }
 
-// TestPlanForTheTopologyFile states that a new version of the daemon's topology file can be planned, and
-// that its reload does what the plan says.
+// The plan for a new version of the daemon's topology file has exactly the changes of its reload.
 func TestPlanForTheTopologyFile(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)

@@ -92,8 +92,8 @@ func TestPortConfigurationIsCorrected(t *testing.T) {
 	}
 }
 
-// The daemon does not configure the integration bridge: status and doctor name a port of it
-// that passes no packets.
+// The daemon does not configure the integration bridge. If a port of it passes no packets, status
+// and doctor name the port.
 func TestPortConfigurationOfTheIntegrationBridge(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks, "--audit-interval", "1s")
@@ -111,8 +111,8 @@ func TestPortConfigurationOfTheIntegrationBridge(t *testing.T) {
 	}
 }
 
-// The daemon does not configure an external bridge: the status names what blocks packets, and
-// the command that ends it.
+// The daemon does not configure an external bridge. The status names the setting that blocks
+// packets, and the command that corrects it.
 func TestPortConfigurationOfAnExternalBridge(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -147,8 +147,8 @@ func TestFlowRestoreWait(t *testing.T) {
 	pingTTL(t, s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10")).IP(), 63)
 }
 
-// A patch port without a peer is made again, for whatever reason it lost the peer. Here it
-// moved to another bridge and back while no daemon ran.
+// A patch port without a peer is recreated, whatever the reason. Here the port moved to another
+// bridge and back while no daemon ran.
 func TestPatchPortWithoutPeer(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -166,7 +166,7 @@ func TestPatchPortWithoutPeer(t *testing.T) {
 	move("br-x", "br-int")
 	_, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{Wait: shortly})
 	s.serve()
-	if err != nil { // an error is expected; without one, this Open vSwitch keeps the peer
+	if err != nil { // if the port works, this Open vSwitch has kept the peer, and the test has nothing to check
 		s.logged("patch port has no peer, recreating it")
 	}
 	s.settle()

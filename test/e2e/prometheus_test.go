@@ -102,8 +102,8 @@ func (p prometheus) query(expr string, labels ...string) (map[string]float64, er
 	return out, nil
 }
 
-// counted is a part of the output of ovs-ofctl dump-flows: the sums of n_packets and n_bytes
-// by the text that the first group of re matches in the flows of a role.
+// counted sums n_packets and n_bytes of the flows of a role in the output of ovs-ofctl dump-flows.
+// The keys are the texts that the first group of re matches.
 func counted(dump string, role int, re string) (packets, bytes map[string]float64) {
 	packets, bytes = make(map[string]float64), make(map[string]float64)
 	find, number := regexp.MustCompile(re), regexp.MustCompile(`n_packets=(\d+), n_bytes=(\d+)`)
@@ -120,13 +120,13 @@ func counted(dump string, role int, re string) (packets, bytes map[string]float6
 	return packets, bytes
 }
 
-// Where flows name their interface.
+// Expressions for the part of a flow that names its interface.
 const (
 	cameBy = `in_port="pr-([^"]+)"`
 	goesTo = `actions=.*output:"pr-([^"]+)"`
 )
 
-// Roles in cookies, as docs/flow-program.md has them.
+// Roles in cookies, as in docs/flow-program.md.
 const (
 	roleARP        = 0x01
 	roleTTL        = 0x02
@@ -152,8 +152,8 @@ type source struct {
 
 func of(role int, re string) []source { return []source{{role, re}} }
 
-// comparisons are queries and the parts of the switch's flows that they must equal, by labels
-// ("none" has no value).
+// comparisons has queries, and the parts of the switch's flows that must have the same values, by
+// labels ("none" has no value).
 var comparisons = []struct {
 	expr   string
 	labels []string

@@ -51,9 +51,9 @@ func (f packetFlood) frame(t *testing.T) []byte {
 	return buf.Bytes()
 }
 
-// A machine floods its gateway with packets that the switch or the kernel answers. It gets no
-// more answers than allowed, and the other packets are counted. Another machine gets all of its
-// answers, from and through its gateway.
+// A machine floods its gateway with packets that the switch or the kernel answers. It gets only the
+// allowed number of answers, and the other packets are counted. Another machine gets all answers,
+// from its gateway and through it.
 func TestFloodsAreLimited(t *testing.T) {
 	t.Parallel()
 	const rate = 50
@@ -67,7 +67,7 @@ func TestFloodsAreLimited(t *testing.T) {
 	}
 	empty := lab.Differs(t, metersBeginEmpty(t), "for a second after the daemon has made a meter, fewer replies than `answer_rate` pass: in this Open vSwitch a new meter's bucket is empty")
 	for name, f := range floods {
-		t.Run(name, func(t *testing.T) { // one after the other: each needs a whole processor
+		t.Run(name, func(t *testing.T) { // one after the other, because each needs a whole processor
 			s := ready(t, strings.NewReplacer("- id: r1\n", fmt.Sprintf("- id: r1\n    answer_rate: %d\n", rate),
 				"routers:", "  - {id: red, vlan: 3}\nrouters:",
 				"ports:", `      - {id: r1-red, network: red, mac: "02:00:00:00:03:01", addresses: [10.0.3.1/24]}
@@ -107,7 +107,7 @@ ports:
 				return s.scrape()[count] - before
 			}
 			s.eventually("the unanswered packets to be counted", func() error {
-				if n := limited(); n < float64(flood)/10 { // the switch may not have received all
+				if n := limited(); n < float64(flood)/10 { // the switch may have received only a part
 					return fmt.Errorf("%v", n)
 				}
 				return nil
@@ -115,7 +115,7 @@ ports:
 			if err := at.Sync(within(t)); err != nil {
 				t.Fatal(err)
 			}
-			// A full bucket, and what was added to it since.
+			// At most the answers for a full bucket, and for the time since.
 			if n, most := at.Count(f.answer), rate+int(time.Since(start).Seconds()*rate)+1; n == 0 || n > most {
 				t.Errorf("%d answers, want at most %d", n, most)
 			}
@@ -127,7 +127,7 @@ ports:
 // every answer to its ARP and neighbour requests.
 func TestFloodsDoNotAffectOthers(t *testing.T) {
 	t.Parallel()
-	const rate, asked = 30, 10 // answer_rate, which an emulated switch exceeds too, and requests of each machine and kind
+	const rate, asked = 30, 10 // answer_rate, so low that an emulated switch can exceed it, and the number of requests of each machine and kind
 	pause := time.Millisecond
 	if lab.OnKernel(t, "the floods have 500 packets a second, not 1,000: packets to be limited go to ovs-vswitchd first, through a queue that they share with other packets") {
 		pause = 2 * time.Millisecond
@@ -143,7 +143,7 @@ func TestFloodsDoNotAffectOthers(t *testing.T) {
 	for name, f := range packetFloods(t) {
 		t.Run(name, func(t *testing.T) {
 			frame := f.frame(t)
-			limited := func() float64 { // of the kind, which the floods share
+			limited := func() float64 { // the counter of the kind, which all floods share
 				return s.scrape()[fmt.Sprintf(`ofdvr_interface_limited_packets_total{interface="r1-blue",kind=%q,router="r1"}`, f.kind)]
 			}
 			before := limited()

@@ -107,8 +107,8 @@ func (s *site) radvd() (pid int) {
 	return pid
 }
 
-// Machines get addresses and a default route from routers that advertise, until the
-// routers stop.
+// Machines get addresses and a default route from router advertisements, until the router stops
+// advertising.
 func TestRouterAdvertisements(t *testing.T) {
 	t.Parallel()
 	lab.Needs(t, "radvd")
@@ -153,8 +153,8 @@ func TestRouterAdvertisements(t *testing.T) {
 		t.Errorf("radvd was process %d, is %d", pid, now)
 	}
 
-	// Without ra on blue, the machine there gets a final advertisement. The machine on green keeps
-	// its router.
+	// If ra is removed from blue, the machine on blue gets a final advertisement. The machine on
+	// green keeps its router.
 	s.reload(strings.Replace(advertising, ", ra: {managed: true, interval: 4, lifetime: 77}", "", 1))
 	if _, err := blue.Await(within(t), "a goodbye", lifetime(0)); err != nil {
 		t.Fatal(err)

@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A port that is removed from the file loses its flow, and an added port gets a flow. Nothing
-// else changes: the other flows keep their counters.
+// A port that is removed from the file loses its flow, and an added port gets a flow. All other
+// flows stay and keep their counters.
 func TestReloadIsMinimal(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -113,8 +113,7 @@ func TestBrokenFileChangesNothing(t *testing.T) {
 	}
 }
 
-// twoRouters is twoNetworks with a third interface on r1, and a router r2
-// that has one network.
+// twoRouters is twoNetworks with a third interface on r1, and a router r2 on one network.
 var twoRouters = strings.NewReplacer(
 	"routers:", `  - {id: red, vlan: 3}
   - {id: pink, vlan: 4}
@@ -125,8 +124,8 @@ routers:
 	"ports:", `      - {id: r1-red, network: red, mac: "02:00:00:00:03:01", addresses: [10.0.3.1/24]}
 ports:`).Replace(twoNetworks)
 
-// Objects removed from the file are removed from Open vSwitch and from the kernel; the others
-// are not touched.
+// Objects that are removed from the file are removed from Open vSwitch and from the kernel. All
+// other objects stay unchanged.
 func TestReloadRemovesInterfacesAndRouters(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -198,8 +197,7 @@ func (s *site) takenIn(n int) {
 // vm3 is one more port for twoNetworks.
 const vm3 = `  - {id: vm3, network: green, mac: "02:00:00:00:02:11", addresses: [10.0.2.11]}` + "\n"
 
-// A topology file is loaded when it changes, in whatever way it is replaced, without a
-// signal.
+// A changed topology file is loaded without a signal, whatever method replaces it.
 func TestFileIsWatched(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -281,7 +279,7 @@ func TestHalfWrittenFileIsNotLoaded(t *testing.T) {
 }
 
 // The file and the objects written through the API form one intent. The API cannot change the
-// file's objects, and the file wins where both have an object.
+// file's objects. If both have an object, the file's version is used.
 func TestFileAndStore(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -306,7 +304,8 @@ func TestFileAndStore(t *testing.T) {
 		t.Errorf("%v mistakes are counted", n)
 	}
 
-	// The file takes over an object of the API without losing a packet; then it is the file's.
+	// If the file gets an object of the API, no packet is lost. From then on the object belongs to
+	// the file.
 	s.aged(bridge)
 	flows := s.flows(bridge)
 	s.write(twoNetworks + vm3)

@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A request is an ARP or neighbour request for the router's MAC address, or an echo request to it, by vm1 of
-// dualStack. The constructors return valid ones, and tests modify them.
+// A request is an ARP or neighbour request for the router's MAC address, or an echo request to it,
+// by vm1 of dualStack. The constructors return valid requests, which tests modify.
 type request struct {
 	eth     layers.Ethernet
 	arp     *layers.ARP
@@ -82,7 +82,7 @@ func (r *request) send(t *testing.T, from *lab.Machine) {
 	}
 }
 
-// badRequests are requests that the switch must not answer, each a modified valid one.
+// badRequests has modified valid requests that the switch must not answer.
 var badRequests = []struct {
 	name  string
 	of    func() *request
@@ -157,7 +157,7 @@ func TestOnlyValidRequestsAreAnswered(t *testing.T) {
 			r := c.of()
 			c.spoil(r)
 			r.send(t, vm1)
-			for _, v := range valid { // each kind is answered; earlier requests would have been answered before
+			for _, v := range valid { // each kind gets an answer; answers to the earlier requests would have come before it
 				v.of().send(t, vm1)
 				await(t, at, "the answer to a valid request", v.answer)
 			}

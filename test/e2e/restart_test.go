@@ -19,7 +19,7 @@ type stream struct {
 	capture *lab.Capture // on the sender's interface
 }
 
-// startStream starts to ping, and returns when the first reply has come.
+// startStream starts a ping, and returns after the first reply.
 func startStream(t *testing.T, from *lab.Machine, to string) *stream {
 	t.Helper()
 	c := record(t, from, func(f lab.Frame) bool { return echo(from.IP(), to)(f) || echoReply(to, from.IP())(f) })
@@ -79,7 +79,7 @@ func (s *site) wired() {
 func (s *site) everything(vm1, vm2 *lab.Machine) {
 	s.t.Helper()
 	for _, m := range []*lab.Machine{vm1, vm2} {
-		s.sh(m.Name, "ip neigh flush dev eth0") // so that ARP is tested, too
+		s.sh(m.Name, "ip neigh flush dev eth0") // so that ARP is tested too
 	}
 	tap := s.recordIn(netns, blueTap, isIPv4)
 	pingTTL(s.t, vm1, vm2.IP(), 63)
@@ -166,9 +166,8 @@ func TestSwitchRestarts(t *testing.T) {
 	s.everything(vm1, vm2)
 }
 
-// While ovsdb-server is down, the status reports it, and nothing else changes. (Whether
-// ovs-vswitchd forwards is up to it: in the userspace datapath it does so only with its
-// database.)
+// While ovsdb-server is down, the status reports it, and nothing else changes. (The test does not
+// check forwarding: the userspace datapath needs its database for that.)
 func TestDatabaseRestarts(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)

@@ -9,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The switch routes an extra route through a port. Without the port, or for a part of a connected
-// subnet, the longest prefix wins, and the kernel routes in the same way.
+// The switch routes packets of an extra route through a port, also for a part of a connected
+// subnet: the longest prefix wins. Without the port, the kernel routes in the same way.
 func TestExtraRoutes(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := written(t)
@@ -30,7 +30,7 @@ func TestExtraRoutes(t *testing.T) {
 	tap := s.recordIn(netns, blueTap, isIPv4)
 	pingTTL(t, vm1, "10.9.0.5", 63)
 	seen(t, tap, "the tap", 0, "the packets by the route", echo("", "10.9.0.5"))
-	s.sh("vm1", "ip route add 10.0.1.200/32 via 10.0.1.1") // vm1 would resolve it on its own network
+	s.sh("vm1", "ip route add 10.0.1.200/32 via 10.0.1.1") // otherwise vm1 would resolve the address on its own network
 	pingTTL(t, vm1, "10.0.1.200", 63)
 	seen(t, tap, "the tap", 0, "the packets to the part of blue", echo("", "10.0.1.200"))
 	if got := s.sh(netns, "ip route show proto 253"); got != "10.0.1.192/26 via 10.0.2.10 dev qr-r1-green \n10.9.0.0/16 via 10.0.2.10 dev qr-r1-green \n" {
@@ -68,8 +68,8 @@ func TestExtraRoutes(t *testing.T) {
 	}
 }
 
-// The same with IPv6: one next hop, several, a part of a connected subnet, a blackhole route, and
-// an unreachable one.
+// The same with IPv6: one next hop, several next hops, a part of a connected subnet, a blackhole
+// route, and an unreachable route.
 func TestExtraRoutesIPv6(t *testing.T) {
 	t.Parallel()
 	s := ready(t, strings.Replace(dualStack, "ports:", `    routes:
@@ -84,7 +84,7 @@ ports:
 	for _, vm := range []string{vm2.Name, vm3.Name} { // vm3 is a next hop of fd10::/64 only
 		s.sh(vm, `for a in fd09::5 fd00:1::8005 $(seq -f fd10::%g 1 20); do ip addr add $a/128 dev lo; done`)
 	}
-	s.sh(vm1.Name, "ip route add fd00:1::8005/128 via fd00:1::1") // vm1 would resolve it on its own network
+	s.sh(vm1.Name, "ip route add fd00:1::8005/128 via fd00:1::1") // otherwise vm1 would resolve the address on its own network
 	tap := s.recordIn(netns, blueTap, isIPv6)
 	at := map[string]*lab.Capture{vm2.Name: record(t, vm2, came), vm3.Name: record(t, vm3, came)}
 	pingTTL(t, vm1, "fd09::5", 63)

@@ -81,7 +81,8 @@ func iperf(t *testing.T, from, to *lab.Machine) {
 	if err := json.Unmarshal([]byte(out), &result); err != nil {
 		t.Fatalf("iperf3 printed no JSON: %v\n%s", err, out)
 	}
-	// The server may not read data still in flight when the client has sent everything.
+	// When the client has sent all data, some may still be in flight, and the server may not read
+	// it.
 	if result.End.Received.Bytes < 32<<20 {
 		t.Errorf("%d bytes arrived\n%s", result.End.Received.Bytes, out)
 	}
@@ -124,8 +125,7 @@ func TestGatewaysAnswerPing(t *testing.T) {
 	}
 }
 
-// A frame to another MAC address that reaches the router because br-int floods it is not
-// routed.
+// If br-int floods a frame to another MAC address, it reaches the router, but is not routed.
 func TestFramesForOthersAreNotRouted(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -144,7 +144,7 @@ func TestFramesForOthersAreNotRouted(t *testing.T) {
 	}
 	sendEcho(t, vm1, blueMAC, vm2.IP(), 100, 64)
 	await(t, at, "the frame to the router", numbered(100))
-	ping(t, vm1, "10.0.2.1", lab.PingOptions{}) // by then the kernel has handled the earlier frames
+	ping(t, vm1, "10.0.2.1", lab.PingOptions{}) // when this ping is answered, the kernel has handled the earlier frames
 	ping(t, vm1, vm2.IP(), lab.PingOptions{})
 	seen(t, at, "vm2", 2, "requests", echo(vm1.IP(), vm2.IP()))
 }
@@ -194,7 +194,7 @@ ports:
 				case from == to:
 				case from.prefix == to.prefix:
 					pingTTL(t, from.Machine, addr, 64)
-				case from.VLAN == to.VLAN: // between prefixes of one interface: by the kernel, below
+				case from.VLAN == to.VLAN: // between prefixes of one interface the kernel routes, see below
 				default:
 					pingTTL(t, from.Machine, addr, 63)
 				}

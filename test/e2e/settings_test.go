@@ -78,7 +78,8 @@ func TestDoctorChangesNothing(t *testing.T) {
 	}
 	transactions := func() int { return len(s.transactions()) }
 
-	// The kernel does not report these changes, but the daemon may look for another reason, as after its start.
+	// The kernel does not report these changes. But the daemon may read the settings for another
+	// reason, for example after its start.
 	s.eventually("doctor to find problems before the daemon repairs them, and to change nothing", func() error {
 		s.sh(netns, "echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore; echo 2 >/proc/sys/net/ipv6/conf/"+blueTap+"/accept_ra")
 		before, n := world(), transactions()
@@ -113,7 +114,8 @@ func TestDoctorChangesNothing(t *testing.T) {
 	s.ofdvr(0, "doctor")
 }
 
-// An ovs-vswitchd that does not answer is a problem; one that cannot be queried is a note.
+// If ovs-vswitchd does not answer, doctor has a problem. If it cannot be queried, doctor has a
+// note.
 func TestDoctorAsksTheSwitch(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)

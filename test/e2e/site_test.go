@@ -1,9 +1,8 @@
-// Package e2e tests ofdvr from the outside: the real program on a real Open
-// vSwitch, with machines that send real packets. Each test checks one thing that a
-// user may rely on, on a host of its own.
+// Package e2e tests ofdvr from the outside: the real program on a real Open vSwitch, with machines
+// that send real packets. Each test checks one property that users rely on. It has its own host.
 //
-// Nothing here sleeps or retries blindly: the tests wait for conditions. To check that a
-// packet was not sent, a test waits for a later packet on the same path.
+// The tests do not sleep or retry blindly: they wait for conditions. To check that a packet was not
+// sent, a test waits for a later packet on the same path.
 package e2e
 
 import (
@@ -47,7 +46,7 @@ ports:
 const (
 	bridge    = "rb-r1"
 	netns     = "qrouter-r1"
-	bluePatch = "pr-r1-blue" // on the routing bridge
+	bluePatch = "pr-r1-blue" // ports on the routing bridge
 	bluePeer  = "pi-r1-blue" // on br-int
 	blueTap   = "qr-r1-blue"
 	greenTap  = "qr-r1-green"
@@ -73,7 +72,7 @@ func bare(t *testing.T, topology string) *site {
 	return s
 }
 
-// ready returns a site whose daemon has applied the topology.
+// ready returns a site with a daemon that has applied the topology.
 func ready(t *testing.T, topology string, flags ...string) *site {
 	t.Helper()
 	s := bare(t, topology)
@@ -142,7 +141,7 @@ func (s *site) serve(flags ...string) {
 	})
 }
 
-// stop ends the daemon with SIGTERM.
+// stop ends the daemon by SIGTERM.
 func (s *site) stop() {
 	s.t.Helper()
 	if code, err := s.daemon.Stop(s.t.Context()); err != nil || code != 0 {
@@ -150,7 +149,7 @@ func (s *site) stop() {
 	}
 }
 
-// settle waits until the switches have confirmed everything.
+// settle waits until the switches have confirmed all flows.
 func (s *site) settle() {
 	s.t.Helper()
 	s.eventually("the switches to confirm everything", func() error {
@@ -234,8 +233,8 @@ func (s *site) status() status {
 	return st
 }
 
-// readStatus reads the status from the API. That needs a tenth of the CPU time of a run of
-// ofdvr status, and some tests read it hundreds of times.
+// readStatus reads the status from the API. It does not run ofdvr status, which needs ten times the
+// CPU time, because some tests read the status hundreds of times.
 func (s *site) readStatus() (st status, err error) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
@@ -287,7 +286,7 @@ func (s *site) vsctl(args ...string) string {
 	return strings.TrimSuffix(out, "\n")
 }
 
-// sh runs a shell script in a network namespace of the host; "" is the host's own.
+// sh runs a shell script in a network namespace of the host. "" is the host's own namespace.
 func (s *site) sh(netns, script string) string {
 	s.t.Helper()
 	out, err := s.RunIn(s.t.Context(), netns, "sh", "-ec", script)
@@ -310,8 +309,8 @@ func vm(name, addr string) lab.MachineConfig {
 	}
 }
 
-// plug adds a machine. IPv6 is off unless it has an IPv6 address, so that a test knows all
-// packets that it sends. It ignores redirects.
+// plug adds a machine. Without an IPv6 address, IPv6 is off on the machine, so that a test knows
+// all packets that it sends. The machine ignores redirects.
 func (s *site) plug(c lab.MachineConfig) *lab.Machine {
 	s.t.Helper()
 	m := lab.Plug(s.t, s.Host, c)
@@ -323,8 +322,7 @@ func (s *site) plug(c lab.MachineConfig) *lab.Machine {
 	return m
 }
 
-// ping pings once, or as o says, and fails the test unless all replies
-// came.
+// ping pings as described by o, by default once. It fails the test unless all replies come.
 func ping(t *testing.T, from *lab.Machine, to string, o lab.PingOptions) lab.PingResult {
 	t.Helper()
 	if o.Wait == 0 {
@@ -350,8 +348,8 @@ func pingTTL(t *testing.T, from *lab.Machine, to string, want int) {
 	}
 }
 
-// shortly is the time to wait for an event that must not happen. If the event happened, it
-// would take a millisecond.
+// shortly is the time to wait for an event that must not happen. Such an event would happen within
+// a millisecond.
 const shortly = 300 * time.Millisecond
 
 // unreachable fails the test if ping gets a reply.

@@ -15,8 +15,8 @@ var networksOnly, _, _ = strings.Cut(twoNetworks, "ports:")
 // vm2Body is the port of vm2.
 const vm2Body = `{"network": "green", "mac": "02:00:00:00:02:10", "addresses": ["10.0.2.10"]}`
 
-// A port in the store can be on a network of the topology file, also after a restart and a
-// takeover: nothing is sent to the switch, and no packet is lost.
+// A port in the store can be on a network of the topology file. After a restart and a takeover, no
+// change is sent to the switch, and no packet is lost.
 func TestStoreRefersToFile(t *testing.T) {
 	t.Parallel()
 	s := bare(t, networksOnly)
@@ -55,8 +55,8 @@ func TestFileRefersToStore(t *testing.T) {
 	pingTTL(t, s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10")).IP(), 63)
 }
 
-// A daemon starts with any file and store, routes with the usable objects, names the others,
-// and removes nothing while a network or a router is missing.
+// A daemon starts with any file and store. It uses the usable objects and reports the others. It
+// removes no objects while a network or a router is missing.
 func TestDaemonAlwaysStarts(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -144,8 +144,8 @@ func TestDaemonStartsWithDamagedStore(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// A request for a quarantined object is answered with the reason, and an export says that the
-// object is missing.
+// The answer to a request for a quarantined object has the reason. An export reports that it lacks
+// the object.
 func TestQuarantinedObjectsAreReported(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)

@@ -44,7 +44,7 @@ func TestStatus(t *testing.T) {
 	for line := range strings.Lines(out) {
 		rows = append(rows, strings.Fields(line))
 	}
-	if len(rows) != 6 { // topology, intent, ovsdb, the header and two routers
+	if len(rows) != 6 { // rows: topology, intent, ovsdb, the header and two routers
 		t.Fatalf("the table is\n%s", out)
 	}
 	mustHave(t, out, s.file+": 4 networks, 2 routers, 2 ports\n", "intent: revision ", "ovsdb unix:/var/run/openvswitch/db.sock: connected\n")
@@ -73,8 +73,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// status --wait gives up after its timeout, with the reason. The daemon is then healthy, but
-// not ready.
+// status --wait ends after its timeout with the reason. The daemon is healthy then, but not ready.
 func TestStatusWaitGivesUp(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -124,11 +123,11 @@ func TestStatusWithoutADaemon(t *testing.T) {
 		mustHave(t, s.fails(args...), "/run/ofdvr/api.sock", "no such file or directory", "does the daemon run (ofdvr serve)")
 	}
 	s.serve()
-	s.daemon.Kill() // and leave the socket behind
+	s.daemon.Kill() // kill it, so that it leaves the socket behind
 	mustHave(t, s.fails("status"), "connection refused", "does the daemon run (ofdvr serve)")
 }
 
-// A second daemon, or one that cannot start, exits with the reason.
+// A second daemon exits with the reason, and so does a daemon that cannot start.
 func TestDaemonThatCannotStart(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -149,7 +148,7 @@ func TestDaemonThatCannotStart(t *testing.T) {
 	s.settle()
 }
 
-// A router that cannot be applied is reported by name; the other routers are ready.
+// If a router cannot be applied, it is reported by name. The other routers are ready.
 func TestProblemOfOneRouterIsIsolated(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoRouters)

@@ -27,8 +27,7 @@ const bluegreen = `{"networks": [{"id": "blue", "vlan": 1}, {"id": "green", "vla
 // applied makes a write wait until it is applied.
 const applied = "?wait=applied&timeout=20s"
 
-// written returns a site whose daemon has twoNetworks in its store, with its two
-// machines.
+// written returns a site with twoNetworks in its daemon's store, and its two machines.
 func written(t *testing.T, flags ...string) (s *site, vm1, vm2 *lab.Machine) {
 	t.Helper()
 	s = storeOnly(t, flags...)
@@ -104,7 +103,7 @@ func TestKillsLoseNoWrite(t *testing.T) {
 			Ports []struct{ ID, MAC string }
 		}
 		s.must(200, "GET", "/v1/topology", "").into(t, &got)
-		versions := make(map[string]map[string]int) // by writer: the number of ports of each version
+		versions := make(map[string]map[string]int) // for each writer: the number of ports of each version
 		for _, p := range got.Ports {
 			writer, _, _ := strings.Cut(p.ID, "-")
 			if versions[writer] == nil {
@@ -133,7 +132,7 @@ func TestKillsLoseNoWrite(t *testing.T) {
 	t.Logf("%d kills, %d batches of %d ports answered", kills, total, batch)
 }
 
-// version is the end of a port's MAC address in version n.
+// version returns the end of a port's MAC address in version n.
 func version(n int) string { return fmt.Sprintf("%02x:%02x:%02x", n>>16&0xff, n>>8&0xff, n&0xff) }
 
 // writeBatch writes version n of a writer's ports in one request.
@@ -162,8 +161,8 @@ func writeBatch(ctx context.Context, client *http.Client, w, n, ports int) error
 	return json.NewDecoder(resp.Body).Decode(new(struct{}))
 }
 
-// A lost store does not mean an empty intent: existing objects stay, and route, until the
-// daemon gets ofdvr complete.
+// A lost store does not mean an empty intent. Until ofdvr complete is run, existing objects stay,
+// and route.
 func TestLostStoreRemovesNothing(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := written(t)
@@ -235,8 +234,8 @@ func TestLostStoreRemovesNothing(t *testing.T) {
 	})
 }
 
-// A topology file that is no longer given does not mean an empty intent either. Its objects are
-// not in the intent any more, but stay in the switch.
+// If the topology file is no longer given, this does not mean an empty intent either. Its objects
+// leave the intent, but stay in the switch.
 func TestTopologyFileLeftOutRemovesNothing(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -264,8 +263,8 @@ func TestTopologyFileLeftOutRemovesNothing(t *testing.T) {
 	traffic.mustBeWhole()
 }
 
-// A standby daemon learns the leader's intent, takes over its store when it is killed, and loses
-// no writes made meanwhile.
+// A standby daemon knows the leader's intent. When the leader is killed, the standby takes over its
+// store, with all writes until then.
 func TestStandbyTakesOverTheStore(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := written(t)
@@ -283,8 +282,8 @@ func TestStandbyTakesOverTheStore(t *testing.T) {
 	s.must(200, "DELETE", "/v1/ports/late"+applied, "")
 }
 
-// On a full disk writes are refused, and nothing else changes; they work again when there is
-// room. On a read-only disk the daemon starts with the store's objects.
+// On a full disk, writes are refused. They work again when the disk has space. On a read-only disk,
+// the daemon starts with the store's objects.
 func TestFullAndReadOnlyDisk(t *testing.T) {
 	t.Parallel()
 	s := &site{Host: lab.Boot(t), t: t}
@@ -328,7 +327,7 @@ func TestFullAndReadOnlyDisk(t *testing.T) {
 	s.must(201, "PUT", "/v1/networks/x", `{}`)
 }
 
-// The daemon starts with a damaged or foreign store, and names it. It does not change the store,
+// The daemon starts with a damaged or foreign store, and reports it. It does not change the store,
 // and removes nothing from the switch.
 func TestDamagedStore(t *testing.T) {
 	t.Parallel()

@@ -65,9 +65,9 @@ func (t flowTable) find(words ...string) []string {
 	return found
 }
 
-// untouched compares two dumps of flows. It checks the flows of the first dump for which keep
-// is true; nil means all flows. It returns an error if such a flow is gone, has a shorter
-// duration (it was added again), or has fewer packets (it was replaced).
+// untouched compares two dumps of flows. It checks the flows of the first dump for which keep is
+// true, or all if keep is nil. It returns an error if such a flow is gone, has a shorter duration
+// (it was added again), or has fewer packets (it was replaced).
 func untouched(before, after flowTable, keep func(key string) bool) error {
 	elapsed := after.asked.Sub(before.answered)
 	for key, b := range before.flows {
@@ -83,7 +83,7 @@ func untouched(before, after flowTable, keep func(key string) bool) error {
 			return fmt.Errorf("cookie went from %s to %s: %s", b.cookie, a.cookie, key)
 		case a.packets < b.packets && !ofNeighbour(key):
 			return fmt.Errorf("packets went from %d to %d: %s", b.packets, a.packets, key)
-		case a.duration < b.duration+elapsed-50*time.Millisecond && !ofNeighbour(key): // the switch updates its clock now and then
+		case a.duration < b.duration+elapsed-50*time.Millisecond && !ofNeighbour(key): // tolerance, because the switch updates its clock only now and then
 			return fmt.Errorf("duration went from %v to %v in %v: %s", b.duration, a.duration, elapsed, key)
 		}
 	}
@@ -94,7 +94,7 @@ func untouched(before, after flowTable, keep func(key string) bool) error {
 // kernel's timers add and remove such flows.
 func ofNeighbour(key string) bool { return strings.HasPrefix(key, "table=7,priority=20,") }
 
-// mustBeUntouched fails the test if untouched returns an error, or if there is a new flow.
+// mustBeUntouched fails the test if untouched returns an error, or if a flow is new.
 func mustBeUntouched(t *testing.T, before, after flowTable) {
 	t.Helper()
 	if err := untouched(before, after, nil); err != nil {
@@ -155,8 +155,8 @@ func (s *site) database() string {
 	return b.String()
 }
 
-// transactions returns the transactions so far that changed the database, each with its
-// changes. It leaves out changes of statistics and the like by ovs-vswitchd.
+// transactions returns the transactions that have changed the database, each with its changes. It
+// leaves out changes of statistics and state by ovs-vswitchd.
 func (s *site) transactions() []string {
 	s.t.Helper()
 	log := s.sh("", "ovsdb-tool -mm show-log "+filepath.Join(s.Dir(), "conf.db"))

@@ -15,7 +15,7 @@ func TestSecondDaemon(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := pair(t)
 	want := s.held(bridge)
-	// Only the lock blocks it: it has its own addresses.
+	// It has its own addresses, so only the lock stops it.
 	out, err := s.Ofdvr(t.Context(), "serve", "--topology", s.file, "--api", "unix:/run/ofdvr/second.sock",
 		"--metrics", "", "--openflow", "tcp:127.0.0.1:16653")
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("process %d", s.daemon.Pid)) || !strings.Contains(err.Error(), "--standby") {
@@ -61,7 +61,7 @@ func TestStandbyTakesOver(t *testing.T) {
 	before := s.flows(bridge)
 	second := s.standby()
 	traffic := startStream(t, vm1, "10.0.2.10")
-	for range 2 { // the first takes over again
+	for range 2 { // in the second round, the first daemon takes over again
 		s.daemon.Kill()
 		s.daemon = second
 		s.settle()
@@ -136,6 +136,6 @@ func TestCountersOutliveTheDaemon(t *testing.T) {
 	ping(t, vm1, "10.0.2.10", lab.PingOptions{Count: 4})
 	counted(12)
 	s.daemon.Kill()
-	s.sh("", "ovs-ofctl -O OpenFlow13 del-flows rb-r1 table=3") // while no daemon counts
+	s.sh("", "ovs-ofctl -O OpenFlow13 del-flows rb-r1 table=3") // while no daemon reads the counters
 	restart(12)
 }

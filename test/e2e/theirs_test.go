@@ -11,8 +11,8 @@ import (
 // sixNetworks is twoNetworks with IPv6.
 var sixNetworks = strings.NewReplacer("[10.0.1.1/24]", `[10.0.1.1/24, "fd00:1::1/64"]`, "[10.0.2.1/24]", `[10.0.2.1/24, "fd00:2::1/64"]`).Replace(twoNetworks)
 
-// noticed waits until the daemon has examined the namespace after the call. The restored
-// setting shows that it has.
+// noticed waits until the daemon has examined the namespace after the call. It changes a setting,
+// and waits until the daemon has restored it.
 func (s *site) noticed() {
 	s.t.Helper()
 	s.sh(netns, "echo 0 >/proc/sys/net/ipv4/ip_forward")
@@ -112,7 +112,7 @@ func TestForeignRoutesSurvive(t *testing.T) {
 	check("a route's removal")
 }
 
-// A route that cannot be restored is reported until another one replaces it.
+// A route that cannot be restored is reported until another route replaces it.
 func TestLostRouteIsReported(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)

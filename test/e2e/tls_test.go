@@ -80,8 +80,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A switch is refused, with a log line, if it has no certificate, an expired one, or one
-// of another authority.
+// A switch is refused, with a line in the log, if it has no certificate, an expired certificate, or
+// a certificate of another authority.
 func TestTLSRefusals(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -152,8 +152,7 @@ func shows(cert tls.Certificate) *tls.Config {
 	}
 }
 
-// expired returns the configuration of a client whose certificate expired an hour
-// ago.
+// expired returns the configuration of a client with a certificate that expired an hour ago.
 func (p pki) expired(t *testing.T) *tls.Config {
 	t.Helper()
 	ca, err := tls.LoadX509KeyPair(p.path("ca/switchca/cacert.pem"), p.path("ca/switchca/private/cakey.pem"))
@@ -181,7 +180,7 @@ func (p pki) expired(t *testing.T) *tls.Config {
 }
 
 type handshake struct {
-	serial string // of the daemon's certificate
+	serial string // serial number of the daemon's certificate
 	err    error
 }
 

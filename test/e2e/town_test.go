@@ -41,10 +41,10 @@ type town struct {
 	examined atomic.Uint64 // times
 }
 
-// unread has the methods whose results the page does not read.
+// unread has the methods that the page does not need.
 type unread struct{ api.Switches }
 
-// townLog has sixty events that are made up.
+// townLog has sixty made-up events.
 type townLog struct{ api.Log }
 
 func (townLog) Since(uint64) (out []logging.Entry, more <-chan struct{}) {

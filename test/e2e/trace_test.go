@@ -18,8 +18,8 @@ var traced = strings.Replace(narrow, "ports:", `    routes:
 ports:
   - {id: vm3, network: green, mac: "02:00:00:00:02:11", addresses: [10.0.2.11]}`, 1)
 
-// trace shows the path of a packet with the flows' counters, and Open vSwitch agrees for
-// packets of every kind.
+// trace shows the path of a packet with the counters of its flows. For every kind of packet, Open
+// vSwitch's trace agrees.
 func TestTrace(t *testing.T) {
 	t.Parallel()
 	s := ready(t, traced)
@@ -95,7 +95,7 @@ func TestTraceDisagrees(t *testing.T) {
 	mustHave(t, out, "table=3, priority=300,ip,nw_dst=10.0.2.10 actions=drop")
 }
 
-// explain names the intent of a cookie, and of a flow as other tools print it.
+// explain names the object of a cookie, and of a flow in the form that other tools print.
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -120,8 +120,8 @@ func TestExplain(t *testing.T) {
 	mustHave(t, s.ofdvr(64, "explain", "nonsense"), `"nonsense" is not a cookie, such as 0xfd09ec5ef62282fc, and not a flow with a cookie`)
 }
 
-// A trace ends where the packet ends, and has the sender's ICMP error, which ping also
-// reports. A packet that has not arrived gets no reply.
+// A trace ends where the packet ends. It shows the ICMP error to the sender, which ping also
+// reports. It has no path of a reply if the packet does not arrive.
 func TestTraceEnds(t *testing.T) {
 	t.Parallel()
 	s := ready(t, traced)

@@ -20,8 +20,8 @@ func (s *site) neighbours() int {
 }
 
 // If a machine scans a subnet, its own or another, the kernel resolves only a limited number of
-// addresses a second, and the rest is counted. Undeclared machines are still reached at full
-// speed once the namespace has resolved them, and a restart of the daemon changes no flow.
+// addresses a second. The other packets are counted. Packets to undeclared machines are not limited
+// once the namespace has resolved them. A restart of the daemon changes no flow.
 func TestScansAreLimited(t *testing.T) {
 	t.Parallel()
 	const rate = 10
