@@ -59,8 +59,8 @@ var mayImport = map[string]string{
 	"test/chaos":              "controller test/lab ofproto ofproto/ofconn ovsdb routing routing/compile routing/topology",
 }
 
-// pure packages are functions of their arguments. They must not import the packages in
-// impure.
+// The results of functions in pure packages depend only on their arguments. Pure packages must not
+// import the packages in impure.
 var (
 	pure   = []string{"internal/sorted", "ofproto", "routing", "routing/compile", "routing/trace"}
 	impure = []string{"context", "log", "log/slog", "net", "net/http", "os", "sync", "time", "go.uber.org/zap"}

@@ -17,19 +17,19 @@ import (
 	"testing"
 )
 
-// timed are the packages whose behaviour depends on time.
+// timed has the packages that depend on time.
 var timed = []string{"./controller/...", "./ofproto/ofconn", "./ovsdb", "./internal/namespace", "./internal/bounded", "./internal/filewatch", "./internal/radvd", "./internal/sdnotify", "./metrics", "./cmd/..."}
 
-// wallClock are the functions and methods of package time whose result has no monotonic
-// clock reading, or depends on the wall clock.
+// wallClock has the functions and methods of package time with results that lack a monotonic clock
+// reading, or depend on the wall clock.
 var wallClock = map[string]bool{
 	"Unix": true, "UnixMilli": true, "UnixMicro": true, "UnixNano": true, "Date": true, "Parse": true, "ParseInLocation": true,
 	"UTC": true, "Local": true, "In": true, "Round": true, "Truncate": true, "AddDate": true,
 	"Clock": true, "Hour": true, "Minute": true, "Second": true, "Nanosecond": true,
 }
 
-// compares are the methods that compare times. The packages in printing read times from
-// JSON, which have only a wall clock reading, and so may only print them.
+// compares has the methods that compare times. The packages in printing read times from JSON. Such
+// times have only a wall clock reading, so these packages may only print them.
 var (
 	compares = map[string]bool{"Before": true, "After": true, "Compare": true, "Equal": true, "Sub": true, "Since": true, "Until": true}
 	printing = []string{"controller/api", "cmd/ofdvr"}

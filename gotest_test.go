@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Packages that make test runs without the race detector have no goroutines, and nothing that
-// they could share with one.
+// Packages that make test runs without the race detector have no goroutines, and no data that
+// goroutines could share.
 func TestPackagesWithoutGoroutines(t *testing.T) {
 	script, err := os.ReadFile("scripts/gotest.sh")
 	if err != nil {
@@ -29,7 +29,7 @@ func TestPackagesWithoutGoroutines(t *testing.T) {
 		}
 		for _, file := range files {
 			if strings.HasSuffix(file, "_test.go") {
-				continue // theirs only serve connections of ofproto/ofconn, which has tests of its own
+				continue // their goroutines only serve connections of ofproto/ofconn, which has its own tests
 			}
 			f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 			if err != nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestMakeNeedsGo states that every target of the Makefile first checks Go's version, and
-// says how to get the one that is needed.
+// Every target of the Makefile first checks Go's version. If it is too old, it prints how to get a
+// newer one.
 func TestMakeNeedsGo(t *testing.T) {
 	for _, tt := range []struct{ name, script, want string }{
 		{"Debian 12", "echo go version go1.19.8 linux/amd64", "is Go 1.19.8"},

@@ -90,10 +90,10 @@ func TestManyHosts(t *testing.T) {
 type guide struct {
 	t      *testing.T
 	shells []*shell
-	blocks [][]string // the whole, where, commands
+	blocks [][]string // for each block: the whole text, the hosts, the commands
 }
 
-// next runs the next block, which contains want, and returns what the commands print.
+// next runs the next block, which must contain want, and returns its output.
 func (g *guide) next(want string) (out string) {
 	g.t.Helper()
 	if len(g.blocks) == 0 || !strings.Contains(g.blocks[0][2], want) {
@@ -177,7 +177,7 @@ func startShell(t *testing.T, h *lab.Host, number int, topology string) *shell {
 	return &shell{t, number, in, bufio.NewReader(out)}
 }
 
-// run runs commands and returns what they print.
+// run runs commands and returns their output.
 func (s *shell) run(commands string) string {
 	const end = "=== done ==="
 	var b strings.Builder

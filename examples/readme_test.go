@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// TestQuickStart runs the commands of the top README's quick start on an Open vSwitch that is
-// already in use: its flows and its ports are the same during and after it.
+// TestQuickStart runs the commands of the quick start in the top README, on an Open vSwitch that is
+// already in use. Its flows and ports are the same during the quick start and after it.
 func TestQuickStart(t *testing.T) {
 	data, err := os.ReadFile("../README.md")
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The package is installed, and the daemon runs with its default configuration. Then the
-// package is upgraded, removed and purged. Traffic of machines is not affected, and at the end
-// only the router remains.
+// The package is installed, and the daemon runs with its default configuration. Then the package is
+// upgraded, removed and purged. Traffic of machines is not affected. At the end, only the router
+// remains.
 func TestInstallUpgradeRemovePurge(t *testing.T) {
 	t.Parallel()
 	s := booted(t)
@@ -117,7 +117,7 @@ func TestRemovedPackageComesBack(t *testing.T) {
 	if got := s.run("tail", "-n", "1", "/etc/ofdvr/ofdvr.yaml"); got != "log-format: json" {
 		t.Errorf("the configuration ends with %s", got)
 	}
-	// prerm names this command, which removes the routers.
+	// The script prerm prints this command, which removes the routers.
 	s.sh("systemctl stop ofdvr; ofdvr cleanup")
 	if got := s.run("ovs-vsctl", "list-br"); got != lab.IntegrationBridge {
 		t.Errorf("there are bridges %s", got)
@@ -140,10 +140,10 @@ func TestWithoutSystemd(t *testing.T) {
 	}
 }
 
-// The same commit gives the same package, byte by byte, in any directory, time zone, language
-// and file mode. Only make test-full compiles the second package with an empty cache. That is
-// enough, because the key of Go's cache includes everything that affects the result. The
-// program in the package is static.
+// The same commit gives the same package, byte by byte, in any directory, time zone, language and
+// file mode. Only make test-full compiles the second package with an empty cache. Otherwise the
+// cache is enough, because its key includes all inputs that affect the result. The program in the
+// package is static.
 func TestReproducible(t *testing.T) {
 	t.Parallel()
 	one := packaged(t, "1.0")

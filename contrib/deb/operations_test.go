@@ -35,7 +35,7 @@ func TestOperations(t *testing.T) {
 	var traffic *stream
 	for _, step := range []struct {
 		does   string   // first text of a block of commands
-		says   []string // in the output, in this order
+		says   []string // texts in the output, in this order
 		routed bool     // machines reach each other afterwards
 	}{
 		{"apt-get install -y ./ofdvr_1.0", []string{"\nactive\n"}, false},
@@ -134,7 +134,7 @@ func TestManualQuotesTheProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// This joins string literals that are split in the code.
+	// Join string literals that are split in the code.
 	said := regexp.MustCompile(`" \+\n\t*"`).ReplaceAllString(code.String(), "")
 	quoted := regexp.MustCompile("`([^`]+)`")
 	rows := 0

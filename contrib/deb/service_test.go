@@ -12,8 +12,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The unit is correct. It is as restrictive as possible for a daemon whose mounts must be
-// visible to all processes.
+// The unit is correct. It is as restrictive as possible for this daemon, which makes mounts that
+// all processes must see.
 func TestUnit(t *testing.T) {
 	t.Parallel()
 	s := installed(t, "1.0")
@@ -44,8 +44,8 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// The switch may restart without the daemon, and then the daemon makes the necessary repairs.
-// The daemon may restart without the switch.
+// If the switch restarts without the daemon, the daemon makes the necessary repairs. The daemon can
+// also restart without the switch.
 func TestSwitchAndDaemonRestart(t *testing.T) {
 	t.Parallel()
 	s := installed(t, "1.0")
@@ -117,9 +117,9 @@ func (s *site) declare(lifetime int) {
 	s.sh("cp " + path + " /etc/ofdvr/topology.yaml; chown daemon: /etc/ofdvr/topology.yaml; echo 'topology: /etc/ofdvr/topology.yaml' >/etc/ofdvr/ofdvr.yaml")
 }
 
-// radvd waits until the router's radvd runs as its own user, and returns its PID in the
-// system. If the radvd has ended, it returns an error of the daemon's log. The parameter
-// printed is the length of the services' output before the daemon was started.
+// radvd waits until the router's radvd runs as its own user, and returns its PID in the system. If
+// the radvd has ended, it returns an error from the daemon's log. printed is the length of the
+// services' output before the daemon was started.
 func (s *site) radvd(printed int) (pid string, err error) {
 	s.t.Helper()
 	const ended = "radvd has ended"
@@ -142,7 +142,7 @@ func (s *site) radvd(printed int) (pid string, err error) {
 }
 
 // A radvd keeps running when the service stops, when it starts again, and when the package is
-// purged. The files by which the radvd is found stay after the purge.
+// purged. The purge keeps the files by which ofdvr finds the radvd.
 func TestAdvertisementsOutliveThePackage(t *testing.T) {
 	t.Parallel()
 	lab.Needs(t, "radvd")
@@ -177,7 +177,7 @@ func TestAdvertisementsOutliveThePackage(t *testing.T) {
 var bounding = regexp.MustCompile(`(?m)^CapabilityBoundingSet=(.*)$`)
 
 // The daemon has exactly the capabilities that it needs. With all capabilities that the unit
-// grants, everything works. Without any one of them, some function fails.
+// grants, all functions work. Without any one of them, some function fails.
 func TestLeastCapabilities(t *testing.T) {
 	t.Parallel()
 	lab.Needs(t, "radvd")
@@ -207,8 +207,8 @@ func TestLeastCapabilities(t *testing.T) {
 	}
 }
 
-// works returns an error that names the first function of the daemon that fails. The parameter
-// printed is the length of the services' output before the daemon was started.
+// works returns an error that names the first function of the daemon that fails. printed is the
+// length of the services' output before the daemon was started.
 func (s *site) works(printed int) error {
 	s.t.Helper()
 	settled := func() error {

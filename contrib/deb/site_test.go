@@ -254,8 +254,8 @@ func startStream(t *testing.T, from *lab.Machine, to string) *stream {
 
 var reply = regexp.MustCompile(`icmp_seq=(\d+) ttl=63 `)
 
-// goesOn waits for a reply to a packet that has not been sent yet. It fails the test unless
-// all earlier replies arrived.
+// goesOn waits for a reply to a packet that is sent after the call. It fails the test if an earlier
+// reply is missing.
 func (s *stream) goesOn() {
 	s.t.Helper()
 	var replies [][]string

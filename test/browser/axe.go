@@ -7,8 +7,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// axe is axe-core 4.14.1, which checks the accessibility of pages. Its licence is
-// beside it.
+// axe is axe-core 4.14.1, which checks the accessibility of pages. Its licence is in the same
+// directory.
 //
 //go:embed axe/axe.min.js
 var axe string

@@ -26,7 +26,7 @@ import (
 // Command is the name of the program, as Debian calls it.
 const Command = "chromium"
 
-// patience is how long a test waits for anything in the browser before it fails.
+// patience is the time limit of each wait for the browser.
 const patience = 2 * time.Minute
 
 // A Browser is a tab of a Chromium with its own cookies, storage and window. It
@@ -34,16 +34,16 @@ const patience = 2 * time.Minute
 type Browser struct {
 	t   testing.TB
 	ctx context.Context // chromedp's
-	url string          // of the address that it was started for
+	url string          // URL of the address that it was started for
 
 	mu       sync.Mutex
 	requests []string // URLs
-	errors   []string // of the console, of scripts, and violations of the page's policy
+	errors   []string // errors of the console and of scripts, and violations of the page's policy
 }
 
-// Start opens a tab with a window of the given size, which is closed when the test
-// ends. The tab reaches only the given address of h, by the address that URL
-// returns. Without Chromium the test is skipped, or fails with CI=true.
+// Start opens a tab with a window of the given size. The tab is closed when the test ends. It
+// reaches only the given address of h, under the result of URL. Without Chromium, the test is
+// skipped, or fails with CI=true.
 func Start(t testing.TB, h *lab.Host, addr string, width, height int) *Browser {
 	t.Helper()
 	lab.Needs(t, Command)
@@ -106,7 +106,7 @@ func join(ctx context.Context, h *lab.Host, near net.Conn, addr string) {
 	defer near.Close()
 	far, err := h.Dial(ctx, "tcp", addr)
 	if err != nil {
-		return // nothing listens, as the browser will see
+		return // ignore the error: the browser sees that no server listens
 	}
 	end := func() { near.Close(); far.Close() }
 	stop := context.AfterFunc(ctx, end)

@@ -9,13 +9,14 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// keys are the names of keys that are not characters.
+// keys has the keys that are not characters, by name.
 var keys = map[string]string{
 	"Tab": kb.Tab, "Enter": kb.Enter, "Escape": kb.Escape, "Home": kb.Home, "End": kb.End, "PageDown": kb.PageDown, "PageUp": kb.PageUp,
 	"ArrowUp": kb.ArrowUp, "ArrowDown": kb.ArrowDown, "ArrowLeft": kb.ArrowLeft, "ArrowRight": kb.ArrowRight,
 }
 
-// Press presses keys, each given by its name, such as Tab, or as a character.
+// Press presses keys, one after the other. Each is given by its name, such as Tab, or as a
+// character.
 func (b *Browser) Press(names ...string) {
 	b.t.Helper()
 	for _, name := range names {

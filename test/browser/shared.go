@@ -15,17 +15,16 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A chromium is a running Chromium. It has a host of its own, because Chromium
-// aborts loading when an interface appears or disappears, as happens on a host
-// with machines.
+// A chromium is a running Chromium. It has its own host, because Chromium aborts loading when an
+// interface appears or disappears, and this happens on a host with machines.
 type chromium struct {
 	host *lab.Host
-	ctx  context.Context // chromedp's; its children are tabs
+	ctx  context.Context // context of chromedp; its children are tabs
 	tabs atomic.Uint32   // opened so far
 }
 
-// shared returns the Chromium that all tests of a program share, as its start
-// costs more than most tests. The first call starts it; it ends with the bubble.
+// shared returns the Chromium that all tests of a program share, because its start takes longer
+// than most tests. The first call starts it. It ends with the bubble.
 var shared = sync.OnceValues(func() (*chromium, error) {
 	dir, err := os.MkdirTemp("", "ofdvr-chromium-")
 	if err != nil {
@@ -43,7 +42,7 @@ var shared = sync.OnceValues(func() (*chromium, error) {
 		chromedp.ExecPath(Command), chromedp.UserDataDir(filepath.Join(dir, "profile")), chromedp.CombinedOutput(log),
 		chromedp.NoSandbox, chromedp.DisableGPU, // root has no sandbox, and the lab no GPU
 		chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("disable-component-update", true),
-		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) { // controlled through pipes, which lead out of the host
+		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) { // controlled through pipes, which connect the host with the program
 			inside := host.Command(context.Background(), cmd.Path, cmd.Args[1:]...)
 			cmd.Path, cmd.Args = inside.Path, inside.Args
 		}))

@@ -20,8 +20,8 @@ var (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// Each fault or change is repaired. Only packets that the fault itself affects are lost. No
-// flow mod is sent unnecessarily, and no counter decreases.
+// After each fault or change, the site is repaired. Only packets that the fault itself affects are
+// lost. No unnecessary flow mod is sent, and no counter decreases.
 func TestChaos(t *testing.T) { play(t, "FAULTS", *faults, chaos.Play) }
 
 // Kills and restarts of the daemon at any moment do not affect traffic, flows or counters.

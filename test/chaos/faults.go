@@ -22,15 +22,15 @@ type fault struct {
 type step struct {
 	what string // the action and its object
 
-	// takes has the pairs that may lose packets, because the fault breaks their path; nil
-	// means no pairs. All other pairs must not lose packets.
+	// takes has the pairs that may lose packets, because the fault breaks their path. nil means no
+	// pairs. All other pairs must not lose packets.
 	takes scope
 
-	// survives returns the flows of a router's bridge that the fault leaves. nil means all
-	// flows. The smallest possible number of flow mods follows from it.
+	// survives returns the flows of a router's bridge that exist after the fault. nil means all
+	// flows. It determines the smallest possible number of flow mods.
 	survives func(router string, have ofproto.Set) ofproto.Set
 
-	// intent is the intent after the step. nil means that it does not change.
+	// intent is the intent after the step. nil means no change.
 	intent *document
 
 	// do injects the fault. When it returns, the fault is over, and the time to converge
@@ -38,8 +38,8 @@ type step struct {
 	do func(ctx context.Context, s *site) error
 }
 
-// faults has all faults. To add a fault, add a row here, and the plan in the file whose first
-// comment describes that kind of fault.
+// faults has all faults. To add a fault, add a row here, and its plan in the file for that kind of
+// fault, see the first comment of each file.
 var faults = []fault{
 	{"flow deleted", flowDeleted},
 	{"flows deleted, some", flowsDeleted},
@@ -95,8 +95,8 @@ var faults = []fault{
 	{"ARP responder switched", change(toggleARP)},
 }
 
-// These scopes are the traffic that a fault affects. It is all traffic, or the traffic through
-// a router, through one of its interfaces, or through its namespace.
+// These functions return the traffic that a fault affects: all traffic, or the traffic through a
+// router, through one of its interfaces, or through its namespace.
 
 func through(router string) scope {
 	return func(p *pair) bool { return p.routed() && p.from.router == router }
@@ -146,7 +146,7 @@ func pickBridge(t *document, r *rand.Rand) (router, bridge string) {
 func chosen(t *document, r *rand.Rand, router string, n int) func(ofproto.Set) []ofproto.Flow {
 	cookies, err := t.cookies(router)
 	if err != nil {
-		panic(err) // the test's own topology is not valid
+		panic(err) // cannot happen: the test's topology is valid
 	}
 	r.Shuffle(len(cookies), func(i, k int) { cookies[i], cookies[k] = cookies[k], cookies[i] })
 	cookies = cookies[:min(n, len(cookies))]
@@ -201,7 +201,7 @@ func deleteFlows(t *document, r *rand.Rand, n int) (step, string) {
 	}, router
 }
 
-// If any single flow is missing, packets go through the namespace.
+// flowDeleted plans the deletion of one flow. Without it, packets go through the namespace.
 func flowDeleted(t *document, r *rand.Rand) step {
 	st, router := deleteFlows(t, r, 1)
 	st.takes = throughKernel(router, t)
@@ -228,7 +228,7 @@ func flowAltered(t *document, r *rand.Rand) step {
 	return step{
 		what: bridge, takes: through(router),
 		survives: func(id string, have ofproto.Set) ofproto.Set {
-			if id == router { // needs as many flow mods as a missing flow
+			if id == router { // counts like a missing flow
 				return without(which(have), have)
 			}
 			return have

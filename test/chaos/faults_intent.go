@@ -17,9 +17,8 @@ func (s *site) load() error {
 	return s.reload()
 }
 
-// change plans a change of the intent by the function edit. That function returns a
-// description, and the pairs that may lose packets until the new intent is applied. The new
-// intent need not connect them.
+// change plans a change of the intent by edit. edit returns a description, and the pairs that may
+// lose packets until the new intent is applied. The new intent need not connect these pairs.
 func change(edit func(*document, *rand.Rand) (what string, takes scope)) func(*document, *rand.Rand) step {
 	return func(t *document, r *rand.Rand) step {
 		next := t.clone()
@@ -45,7 +44,8 @@ func verb(added bool) string {
 	return "- "
 }
 
-// A machine whose port is not in the file is reachable through the namespace.
+// togglePort adds or removes the port of a machine. Without its port, the machine is reachable
+// through the namespace.
 func togglePort(t *document, r *rand.Rand) (string, scope) {
 	n, k := 1+r.IntN(meshNetworks), 1+r.IntN(meshRouters)
 	p := meshPort(n, k)

@@ -14,8 +14,7 @@ import (
 
 // Faults of machines are traffic of one machine that must not affect others.
 
-// In one fault a machine sends the number floods of frames, with the time floodPause between
-// two frames.
+// In one fault, a machine sends floods frames, with pauses of floodPause.
 const (
 	floods     = 600
 	floodPause = time.Millisecond
@@ -39,7 +38,7 @@ func subnetScan(t *document, r *rand.Rand) step {
 	return flood(t, r, fmt.Sprintf("scans network %d", n), func(m *machine, gateway iface, i int) []gopacket.SerializableLayer {
 		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: address(m.Addresses[0]), DstIP: net.IPv4(10, 0, byte(n), byte(100+i%150))}
 		udp := &layers.UDP{SrcPort: 7, DstPort: 7}
-		_ = udp.SetNetworkLayerForChecksum(ip) // fails for other layers only
+		_ = udp.SetNetworkLayerForChecksum(ip) // cannot fail for this layer
 		return []gopacket.SerializableLayer{
 			&layers.Ethernet{SrcMAC: hardware(m.MAC), DstMAC: hardware(gateway.MAC), EthernetType: layers.EthernetTypeIPv4}, ip, udp,
 		}

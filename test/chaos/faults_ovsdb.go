@@ -19,7 +19,7 @@ func vsctl(what string, takes scope, args ...string) step {
 }
 
 // frozen stops the daemon during st. Otherwise the daemon could restore deleted rows before
-// ovs-vswitchd has processed the deletion, and no flow would be lost.
+// ovs-vswitchd has processed the deletion, and the fault would have no effect.
 func frozen(st step) step {
 	do := st.do
 	st.do = func(ctx context.Context, s *site) error {

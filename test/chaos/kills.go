@@ -68,8 +68,8 @@ func (r *run) killOnce(ctx context.Context, random *rand.Rand) error {
 	return nil
 }
 
-// untouched checks the traffic and the flows, and records lost packets and changed flows. The
-// parameter before has the flows' ages.
+// untouched checks the traffic and the flows, and records lost packets and changed flows. before
+// has the earlier ages of the flows.
 func (r *run) untouched(ctx context.Context, before ages) error {
 	if err := r.converge(ctx); err != nil {
 		return err

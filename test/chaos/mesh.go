@@ -193,7 +193,7 @@ func (m *mesh) sentSoFar() int {
 	return m.total
 }
 
-// flows waits until, for every pair in s, a packet has arrived that was sent after the call.
+// flows waits until every pair in s has received a packet that was sent after the call.
 func (m *mesh) flows(ctx context.Context, s scope) error {
 	from := make(map[*pair]uint32)
 	m.mu.Lock()
@@ -225,9 +225,9 @@ type loss struct {
 }
 
 // cut ends the window and begins the next. It returns the numbers of packets that the pairs in
-// the scope counted sent and lost. It also returns the losses of the pairs that are not in the
-// scope excused. It waits for the packets of these pairs, because packets may be delayed, for
-// example while the kernel resolves an address.
+// counted have sent and lost, and the losses of the pairs that are not in excused. It waits for the
+// packets of the latter, because packets may be delayed, for example while the kernel resolves an
+// address.
 func (m *mesh) cut(ctx context.Context, counted, excused scope) (sent, lost int, wrong []loss, err error) {
 	m.pause(true)
 	defer m.pause(false)
@@ -258,9 +258,8 @@ func (m *mesh) pause(on bool) {
 	m.paused = on
 }
 
-// count returns the numbers of packets that the pairs in the scope counted have sent and lost
-// in the window so far. It also returns the losses of the pairs that are not in the scope
-// excused.
+// count returns the numbers of packets that the pairs in counted have sent and lost in the window
+// so far, and the losses of the pairs that are not in excused.
 func (m *mesh) count(counted, excused scope) (sent, lost int, wrong []loss) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

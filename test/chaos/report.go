@@ -70,8 +70,7 @@ func (r *Report) line(w *tabwriter.Writer, name string, match func(outcome) bool
 		sum.lost, sum.sent, sum.mods, sum.least)
 }
 
-// quantile returns the smallest of the sorted durations that is not less than the given
-// percentage of them.
+// quantile returns the given percentile of sorted durations.
 func quantile(sorted []time.Duration, percent int) time.Duration {
 	return sorted[(len(sorted)*percent+99)/100-1]
 }

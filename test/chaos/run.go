@@ -32,9 +32,9 @@ func newRun(ctx context.Context, h *lab.Host, o Options) (*run, error) {
 	return &run{site: s, Options: o}, err
 }
 
-// Play injects faults, one after another, on a host with an Open vSwitch and an integration
-// bridge. It returns an error if it could not continue, because a step was not possible or a
-// fault was not repaired in time. Broken laws are in the report.
+// Play injects faults, one after another, on a host with an Open vSwitch and an integration bridge.
+// If it cannot continue, because a step is impossible or a fault is not repaired in time, it
+// returns an error. Broken laws are in the report.
 func Play(ctx context.Context, h *lab.Host, o Options) (*Report, error) {
 	script := newScript(o)
 	if len(script.all) == 0 {
@@ -59,7 +59,7 @@ func Play(ctx context.Context, h *lab.Host, o Options) (*Report, error) {
 	return &r.report, err
 }
 
-// begin waits until the site is as intended.
+// begin waits until the site matches the intent.
 func (r *run) begin(ctx context.Context) error {
 	if err := r.converge(ctx); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (r *run) begin(ctx context.Context) error {
 	return err
 }
 
-// converge waits until everything is as intended.
+// converge waits until the site matches the intent.
 func (r *run) converge(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%v have passed", patience))
 	defer cancel()
@@ -147,9 +147,8 @@ func (r *run) step(ctx context.Context, n int, kind string, st step) error {
 	return nil
 }
 
-// least returns the smallest number of flow mods that turn the surviving flows of the bridges
-// into the desired flows. The parameter had has the flows before the fault, and want the
-// desired flows.
+// least returns the smallest number of flow mods that turn the surviving flows of the bridges into
+// the desired flows. had has the flows before the fault, and want the desired flows.
 func least(had map[string]ofproto.Set, survives func(string, ofproto.Set) ofproto.Set, want map[string]ofproto.Set) int {
 	n := 0
 	for router, flows := range want {
@@ -171,7 +170,7 @@ func known(flows map[string]ofproto.Set) int {
 	return n
 }
 
-// judge records the laws that an outcome breaks. The parameter name is the name of the step.
+// judge records the laws that an outcome breaks. name is the name of the step.
 func (r *run) judge(name string, o outcome, wrong []loss, begin time.Time) {
 	broken := func(format string, args ...any) {
 		r.report.Broken = append(r.report.Broken, name+": "+fmt.Sprintf(format, args...))

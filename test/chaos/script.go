@@ -7,7 +7,7 @@ type script struct {
 	all    []fault
 	left   []fault // remaining faults of this round, in which each fault occurs once
 	rand   *rand.Rand
-	intent *document // after the steps so far
+	intent *document // the intent after the steps so far
 }
 
 func newScript(o Options) *script {

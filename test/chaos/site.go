@@ -32,7 +32,7 @@ type site struct {
 	machine map[*machine]*lab.Machine
 
 	intent *document              // the intent in the file, or in the file at the next start
-	flows  map[string]ofproto.Set // flows of the routers' bridges when everything was last as intended
+	flows  map[string]ofproto.Set // flows of the routers' bridges when the site last matched the intent
 	loaded time.Time              // time when the daemon last had to reload the file
 
 	mu     sync.Mutex

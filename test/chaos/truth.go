@@ -22,10 +22,10 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// inspect compares everything with the intent. Each time it reads flows and ports from the
-// bridges, the rows from the database and the links from the kernel. From the daemon it uses
-// only the report that it is settled. It returns the flows of each router's bridge, or an
-// error with the differences.
+// inspect compares the site with the intent. Each time it reads flows and ports from the bridges,
+// the rows from the database and the links from the kernel. From the daemon it uses only the report
+// that it is settled. It returns the flows of each router's bridge, or an error with the
+// differences.
 func (s *site) inspect(ctx context.Context) (map[string]ofproto.Set, error) {
 	if err := s.settled(ctx); err != nil {
 		return nil, err
@@ -48,8 +48,7 @@ func (s *site) inspect(ctx context.Context) (map[string]ofproto.Set, error) {
 	return flows, s.checkKernel(ctx, m)
 }
 
-// settled returns nil if the daemon reports that everything in the current file is
-// confirmed.
+// settled returns nil if the daemon reports that the current file is completely confirmed.
 func (s *site) settled(ctx context.Context) error {
 	st, err := s.status(ctx)
 	if err != nil {
@@ -229,8 +228,7 @@ func (s *site) checkKernel(ctx context.Context, m *routing.Model) error {
 	return err
 }
 
-// describe returns a comparable description of a link. The parameter up means that the other
-// end is connected.
+// describe returns a comparable description of a link. up means that the other end is connected.
 func describe(mac string, mtu int, up bool, addrs []string) string {
 	slices.Sort(addrs)
 	return fmt.Sprintf("%s mtu %d up %v %s", mac, mtu, up, strings.Join(addrs, " "))
@@ -248,8 +246,8 @@ func (s *site) links(ctx context.Context, netns string) ([]link, error) {
 	return links, nil
 }
 
-// fallback returns nil if the kernel answers a machine on every interface of the mesh's
-// routers. It waits for the replies.
+// fallback returns nil if the kernel answers pings on every interface of the mesh's routers. It
+// waits for the replies.
 func (s *site) fallback(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for m, plugged := range s.machine {

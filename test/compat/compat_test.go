@@ -107,7 +107,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// A cell shows the worst result of its feature's tests, and the notes have all reasons, each once.
+// A cell shows the worst result of its feature's tests. The notes have all reasons, each once.
 func TestCell(t *testing.T) {
 	r := result{Tests: map[string]outcome{
 		"TestYes":     {Result: "pass"},

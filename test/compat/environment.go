@@ -14,7 +14,7 @@ import (
 
 // An environment is a version of Open vSwitch with a datapath.
 type environment struct {
-	suite    string // the Debian release of the Open vSwitch; "" for that of this machine
+	suite    string // the Debian release that the Open vSwitch is from; "" for this machine's Open vSwitch
 	datapath string // netdev or system, as in datapath_type
 }
 
@@ -125,7 +125,7 @@ func (e environment) release() (string, error) {
 	return values["PRETTY_NAME"], lines.Err()
 }
 
-// command returns a command whose output is shown.
+// command returns a command that writes to this program's output.
 func command(ctx context.Context, env []string, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = env

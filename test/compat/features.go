@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// A feature is something that an operator may rely on, with the tests that prove it.
+// A feature is a property that operators may rely on, with the tests that prove it.
 type feature struct {
 	name  string
 	tests string // of test/e2e
 }
 
-// on reports whether a datapath can have the feature. TC exists only with the kernel's; its tests have the
-// build tag kernel.
+// on reports whether a datapath can have the feature. TC exists only with the kernel's datapath.
+// Its tests have the build tag kernel.
 func (f feature) on(datapath string) bool {
 	return datapath == "system" || !strings.HasPrefix(f.tests, "TestTC")
 }
 
-// features are the rows of the page. make test-kernel in CI runs exactly their tests.
+// features has the rows of the page. In CI, make test-kernel runs exactly their tests.
 var features = []feature{
 	{"IPv4 is routed in the switch", "TestRoutedPacketsDoNotReachTheTap TestRoutedPacketHasTheRoutersMAC TestThreeNetworksAllPairs"},
 	{"IPv6 is routed in the switch", "TestIPv6IsRoutedInTheSwitch"},

@@ -5,10 +5,10 @@
 //
 //	compat [-only TEXT] [-page] [-tests]
 //
-// The results of an environment are stored in test/compat/results, so that environments can be run one by one,
-// by a part of their names. With -page it runs no tests, and writes the page from the stored results. With
-// -tests it only prints a regular expression that matches the names of all features' tests, for go test -run.
-// The tests' output is in bin/compat.
+// The results of an environment are stored in test/compat/results. With -only, only environments
+// with TEXT in their names are run. With -page it runs no tests, and writes the page from the
+// stored results. With -tests it only prints a regular expression that matches the names of all
+// features' tests, for go test -run. The tests' output is in bin/compat.
 package main
 
 import (
@@ -36,8 +36,8 @@ func main() {
 	}
 }
 
-// run runs the selected environments and writes the page. If one cannot run, the others still do; the error has
-// all failures.
+// run runs the selected environments and writes the page. If an environment cannot run, the others
+// still run. The error has all failures.
 func run() error {
 	only := flag.String("only", "", "run only environments whose name contains this `text`, such as forky or kernel")
 	pageOnly := flag.Bool("page", false, "run nothing, only write the page from the stored results")

@@ -131,7 +131,7 @@ func short(s string) string {
 	return s
 }
 
-// add appends text to texts unless it is in there.
+// add appends text to texts, unless texts has it.
 func add(texts []string, text string) []string {
 	if slices.Contains(texts, text) {
 		return texts

@@ -16,18 +16,18 @@ import (
 type result struct {
 	Name     string // of the environment
 	Version  string // of Open vSwitch
-	Release  string // of the distribution that has it
+	Release  string // release of the distribution with this Open vSwitch
 	Datapath string // netdev or system
-	Kernel   string `json:",omitempty"` // of the guest, if any
-	Date     string // of the run, in UTC, as 2006-01-02
+	Kernel   string `json:",omitempty"` // kernel of the guest, if the tests ran in one
+	Date     string // date of the run, in UTC, as 2006-01-02
 	Tests    map[string]outcome
 }
 
 // An outcome is the result of one test.
 type outcome struct {
 	Result  string   // pass, fail or skip
-	Why     string   `json:",omitempty"` // why it was skipped or failed: the first line that the test logged
-	Differs []string `json:",omitempty"` // what differs, and why (lab.Differs)
+	Why     string   `json:",omitempty"` // reason why it was skipped or failed: the first line that the test logged
+	Differs []string `json:",omitempty"` // differences and their reasons, see lab.Differs
 }
 
 // An event is a line of the output of go test -json (go doc test2json).

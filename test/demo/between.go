@@ -10,7 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// pattern is in the pings whose packets are counted.
+// pattern is in the packets of pings that are counted.
 const pattern = "ofdvr-demo"
 
 func (d *hostsDemo) ping(ctx context.Context) (err error) {
@@ -102,7 +102,7 @@ func (d *hostsDemo) die(ctx context.Context) error {
 		out string
 		err error
 	}
-	pinged := make(chan result, 1) // room for the result if this function has returned
+	pinged := make(chan result, 1) // capacity 1, because this function may have returned
 	go func() {
 		out, err := h1.quiet(ctx, line)
 		pinged <- result{out, err}

@@ -23,7 +23,7 @@ const (
 // A demo is a running demonstration.
 type demo struct {
 	*screen
-	name   string // the host's; "" if it is the only one
+	name   string // name of the host; "" for a single host
 	host   *lab.Host
 	root   string // top directory of the repository, where commands run
 	daemon *lab.Process
@@ -92,8 +92,8 @@ func (d *demo) quiet(ctx context.Context, line string) (string, error) {
 	return string(out), nil
 }
 
-// try prints a command line, runs it and prints its output. If the function trim is not nil,
-// it shortens the output.
+// try prints a command line, runs it and prints its output. If trim is not nil, it shortens the
+// output.
 func (d *demo) try(ctx context.Context, line string, trim func(string) string) (string, error) {
 	d.command(line)
 	d.wait("running")

@@ -51,7 +51,7 @@ func TestDemoOfHosts(t *testing.T) {
 	)
 }
 
-// checkDemo fails the test unless a demonstration prints the texts, in this order.
+// checkDemo fails the test unless show prints the texts, in this order.
 func checkDemo(t *testing.T, show func(context.Context, *screen, string) error, texts ...string) {
 	t.Helper()
 	var b strings.Builder

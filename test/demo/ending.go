@@ -74,7 +74,7 @@ func (d *demo) stop(ctx context.Context) error {
 		out string
 		err error
 	}
-	pinged := make(chan result, 1) // room for the result if this function has returned
+	pinged := make(chan result, 1) // capacity 1, because this function may have returned
 	go func() {
 		out, err := d.quiet(ctx, line)
 		pinged <- result{out, err}

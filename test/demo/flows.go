@@ -27,7 +27,7 @@ func parseFlows(dump string) []flow {
 			continue
 		}
 		f := flow{line: strings.TrimSpace(line)}
-		f.packets, _ = strconv.Atoi(m[2])              // 0 if out of range; no check accepts 0
+		f.packets, _ = strconv.Atoi(m[2])              // 0 if out of range, which every check refuses
 		cookie, err := strconv.ParseUint(m[1], 16, 64) // cannot fail, because the number is not too long
 		role, ours := compile.RoleOf(ofproto.Cookie(cookie))
 		if err == nil && ours {
@@ -38,8 +38,8 @@ func parseFlows(dump string) []flow {
 	return flows
 }
 
-// meanings explains the flows that may have packets. The taps' counters prove that
-// the kernel sent nothing during the ping.
+// meanings explains the flows that may have packets. The counters of the taps prove that the kernel
+// sent no packets during the ping.
 var meanings = map[compile.Role]string{
 	compile.RoleAsk:     "ARP request for the gateway's address",
 	compile.RoleARP:     "turn the request into the reply",
@@ -76,8 +76,7 @@ func explain(flows []flow) string {
 	return b.String()
 }
 
-// packets returns the sum of the packet counters of a role's flows whose line contains
-// text.
+// packets returns the sum of the packet counters of a role's flows that contain text.
 func packets(flows []flow, role compile.Role, text string) int {
 	n := 0
 	for _, f := range flows {

@@ -45,7 +45,7 @@ What next
   make demo                 the router of one host, flow by flow
 `
 
-// showHosts runs the demonstration on hosts of its own, whose files are in dir.
+// showHosts runs the demonstration on its own hosts, with their files in dir.
 func showHosts(ctx context.Context, s *screen, dir string) (err error) {
 	d := &hostsDemo{screen: s, machines: make(map[string]*lab.Machine)}
 	defer func() {
@@ -122,7 +122,7 @@ func (d *hostsDemo) setUp(ctx context.Context) (err error) {
 	return nil
 }
 
-// plug plugs a machine into the host with an index.
+// plug plugs a machine into a host, given by its index.
 func (d *hostsDemo) plug(ctx context.Context, host int, c lab.MachineConfig) error {
 	m, err := d.hosts[host].host.AddMachine(ctx, c)
 	if err != nil {

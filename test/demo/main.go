@@ -1,10 +1,10 @@
-// Command demo shows ofdvr's main function on a real Open vSwitch. There are two machines on
-// two networks, and a router between them that consists of flows. Run it with make demo, from
-// the top of the repository. It runs the command lines that it prints after a $. Their output
-// may be shortened, but is real. There are exceptions: the program itself plugs machines, starts the
-// daemon, signals it, and fetches the metrics, because curl may be missing. The program checks
-// each claim, and exits with status 1 if a claim is false. When it ends, it removes everything
-// that it made. With the argument hosts, it shows networks that span three hosts (make demo-hosts).
+// Command demo shows ofdvr's main function on a real Open vSwitch. There are two machines on two
+// networks, and a router between them that consists of flows. Run it with make demo, from the top
+// of the repository. It runs the command lines that it prints after a $. Their output may be
+// shortened, but is real. The program itself plugs machines, starts the daemon, signals it, and
+// fetches the metrics, because curl may be missing. It checks each claim, and exits with status 1
+// if a claim is false. At the end it removes all objects that it has made. With the argument hosts,
+// it shows networks that span three hosts (make demo-hosts).
 package main
 
 import (
@@ -50,7 +50,7 @@ func run() int {
 	return 0
 }
 
-// show runs the demonstration on its own host, whose files are in dir.
+// show runs the demonstration on its own host, with its files in dir.
 func show(ctx context.Context, s *screen, dir string) (err error) {
 	d, err := newDemo(ctx, s, dir)
 	if err != nil {

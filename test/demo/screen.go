@@ -43,7 +43,7 @@ func (s *screen) say(format string, args ...any) {
 	fmt.Fprintf(s.w, format+"\n", args...)
 }
 
-// command prints a command as a user of a host would type it; "" is the only host.
+// command prints a command as a user of a host would type it. "" means a single host.
 func (s *screen) command(host, line string) {
 	s.clear()
 	fmt.Fprintf(s.w, "%s\n", s.paint(cyan, "  "+host+"$ "+line))

@@ -16,8 +16,8 @@ func cut(f []byte) bool {
 	return false
 }
 
-// unsound returns an error if a checksum of a frame is wrong. It cannot check fragments, and
-// IPv4 headers that were normalized.
+// unsound returns an error if a checksum of a frame is wrong. It can check neither fragments nor
+// normalized IPv4 headers.
 func unsound(f []byte) error {
 	switch b := f[14:]; {
 	case big.Uint16(f[12:]) == etherIPv4 && len(b) >= 20:
@@ -46,7 +46,7 @@ func unsoundTransport(src, dst netip.Addr, proto uint8, b []byte) error {
 		return nil
 	}
 	if proto == protoUDP && len(b) >= 8 && b[6]|b[7] == 0 && src.Is4() {
-		return nil // it has no checksum
+		return nil // the packet has no checksum
 	}
 	if sum(b, s) != 0xffff {
 		return fmt.Errorf("the checksum of protocol %d is wrong", proto)

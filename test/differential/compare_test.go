@@ -18,22 +18,22 @@ type received struct {
 
 func (r received) String() string { return fmt.Sprintf("%-8s %s", r.at, words(r.frame)) }
 
-// markers is the first of the numbers of packets that end a batch and are not part of the
-// test.
+// markers is the first number of packets that end a batch and are not part of the test.
 const markers = 1 << 16
 
 // An inbox has all frames that the machines of one side received, grouped by the causing
 // packet.
 type inbox struct {
-	marks chan int // markers received; more than one batch has them
+	marks chan int // numbers of received markers; several batches have the same
 
-	// detected counts the solicitations in a network that detect whether an address is in use.
+	// detected counts, for each network and address, the solicitations that check whether the
+	// address is in use.
 	detected map[detection]int
 
 	mu    sync.Mutex
 	by    map[int][]received
-	parts map[string]int // numbers of packets that the router itself sent in fragments, by the fragments' common part
-	stray []received     // not caused by a packet of the test
+	parts map[string]int // numbers of packets that the router itself sent in fragments, by the common header fields of the fragments
+	stray []received     // frames that no packet of the test caused
 }
 
 type detection struct {
@@ -112,7 +112,7 @@ func isNoise(f []byte) bool {
 		if len(b) < 48 || !isRouter(netip.AddrFrom16([16]byte(b[8:24]))) && netip.AddrFrom16([16]byte(b[8:24])) != netip.IPv6Unspecified() {
 			return false
 		}
-		if b[6] == protoHopByHop { // precedes a membership report
+		if b[6] == protoHopByHop { // this header precedes a membership report
 			return b[40] == protoICMPv6 && len(b) > 48 && (b[48] == 143 || b[48] == 131 || b[48] == 132)
 		}
 		return b[6] == protoICMPv6 && (b[40] == 135 || b[40] == 137)
@@ -140,7 +140,7 @@ func fragmentOfRouter(f []byte) (whole string, first bool) {
 // message, they are the bytes after the message.
 func normal(p *packet, f []byte) []byte {
 	if p.ip != nil && isRouter(p.ip.src) {
-		return f // the packet itself may look like one of the router
+		return f // the packet of the test may look like a packet of the router
 	}
 	switch b := f[14:]; {
 	case big.Uint16(f[12:]) == etherARP && len(b) > 28:

@@ -15,7 +15,7 @@ import (
 type difference struct {
 	what string // what differs
 	why  string
-	// is reports whether the frames that packet p caused differ in this way.
+	// is reports whether the frames caused by packet p have this difference.
 	is func(p *packet, ofdvr, linux []received) bool
 }
 
@@ -141,8 +141,8 @@ func switched(p *packet, rs []received) bool {
 
 func protocol0(p *packet) bool { return p.ip.src.Is4() && p.ip.proto == 0 }
 
-// routed reports whether there is at least one frame, and all frames are the packet itself
-// with a lower TTL. The parameter less is the difference of the TTL.
+// routed reports whether rs has at least one frame, and all are the packet itself with its TTL
+// lower by less.
 func routed(p *packet, rs []received, less byte) bool {
 	sent := p.frames[0][14:]
 	return len(rs) > 0 && len(p.frames) == 1 && !slices.ContainsFunc(rs, func(r received) bool {

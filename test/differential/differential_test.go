@@ -55,8 +55,8 @@ type run struct {
 	batches      int
 }
 
-// A batch is sent before the test waits for it to pass. The queues on the path have room for
-// more.
+// The test sends a whole batch before it waits for the frames. The queues on the path can hold more
+// than a batch.
 const (
 	batchPackets = 32
 	batchBytes   = 48 << 10
@@ -86,8 +86,8 @@ func (r *run) send() {
 	r.batch(batch)
 }
 
-// forgetAfter is the number of batches after which the routers forget their resolved
-// neighbours. Linux has room for 1024 neighbours in all its namespaces.
+// forgetAfter is the number of batches after which the routers forget their resolved neighbours.
+// Linux can have at most 1024 neighbours in all its namespaces.
 const forgetAfter = 32
 
 func (r *run) forget() {
@@ -142,8 +142,8 @@ func (s *side) pass(batch int) error {
 	return nil
 }
 
-// settle returns when no more frames will come. If frames are late on one side only, it
-// waits until none is missing, or until lateness has passed.
+// settle returns when no more frames will come. If one side has received fewer frames, it waits
+// until they have come, or until lateness has passed.
 func (r *run) settle() {
 	t := r.t
 	t.Helper()
@@ -210,7 +210,7 @@ func (r *run) judge() {
 	for i, d := range differences {
 		if len(known[i]) > 0 {
 			t.Logf("%d times, first by packet %d: %s", len(known[i]), known[i][0].n, d.what)
-		} else if *seed == usualSeed && *count == usualCount && *only == 0 { // other runs may have no such packet
+		} else if *seed == usualSeed && *count == usualCount && *only == 0 { // only in the usual run: other runs may have no such packet
 			t.Errorf("no packet shows this difference: %s", d.what)
 		}
 	}

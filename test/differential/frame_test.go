@@ -45,12 +45,12 @@ type header struct {
 	proto    uint8
 	ttl, tos uint8
 
-	id      uint16 // for IPv4, like the fields up to options
+	id      uint16 // this field and those up to options are for IPv4
 	df, mf  bool
-	offset  int // of a fragment, in bytes; a multiple of 8
+	offset  int // offset of a fragment in bytes; a multiple of 8
 	options []byte
 
-	flow       uint32      // for IPv6, like the fields below
+	flow       uint32      // this field and those below are for IPv6
 	extensions []extension // in order
 }
 
@@ -167,8 +167,8 @@ func tcp(h *header, sport, dport uint16, flags uint8, seq, ack uint32, data []by
 	return b
 }
 
-// icmp returns an ICMP or, if h is IPv6, ICMPv6 message; rest are the four bytes after the
-// checksum.
+// icmp returns an ICMP message or, if h is IPv6, an ICMPv6 message. rest has the four bytes after
+// the checksum.
 func icmp(h *header, typ, code uint8, rest uint32, data []byte) []byte {
 	b := append(make([]byte, 8, 8+len(data)), data...)
 	b[0], b[1] = typ, code

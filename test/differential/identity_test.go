@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Received frames show which sent packet caused them, because a packet has its number
-// wherever there is room.
+// Each received frame shows the packet that caused it, because a packet has its number in as many
+// places as possible:
 //
 //   - The payload repeats the number's token, so that each fragment, each error that
 //     quotes it, and each echo reply has it.
@@ -38,7 +38,7 @@ func number(frame []byte) int {
 		return 0
 	}
 	if _, after, found := bytes.Cut(frame[14:], []byte(token)); found && len(after) >= 4 {
-		if n := int(big.Uint32(after)); n < 2*markers { // otherwise only a part of a token was found
+		if n := int(big.Uint32(after)); n < 2*markers { // a larger number means that only a part of a token was found
 			return n
 		}
 	}

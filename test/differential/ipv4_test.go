@@ -11,8 +11,9 @@ var (
 	limitedBroadcast = netip.MustParseAddr("255.255.255.255")
 )
 
-// aliases is the first of the hosts on each network that send packets without a route. Linux
-// sends at most five no-route errors to one address, and then one a second.
+// aliases is the number of the first host, on each network, that sends packets without a route.
+// Several hosts do, because Linux sends only five no-route errors to one address, and then one a
+// second.
 const (
 	aliases    = 20
 	aliasHosts = 60
@@ -153,7 +154,8 @@ func (m *maker) echo(typ uint8) []byte {
 	return icmp(m.ip, typ, code, echoID<<16|uint32(uint16(m.n)), m.payload(8))
 }
 
-// otherICMP4 leaves out timestamp requests, because no two replies are equal.
+// otherICMP4 makes an ICMP message. It makes no timestamp requests, because no two replies are
+// equal.
 func (m *maker) otherICMP4() []byte {
 	m.transport, m.ip.proto = "other ICMP", protoICMP
 	return icmp(m.ip, pick[uint8](m, 3, 4, 5, 9, 10, 11, 12, 14, 17, 18, 40, 42, 255), uint8(m.IntN(16)), m.Uint32(), m.payload(8))

@@ -101,7 +101,7 @@ func (m *maker) transport6() []byte {
 	})()
 }
 
-// otherICMP6 leaves out neighbour discovery and membership reports.
+// otherICMP6 makes an ICMPv6 message, except neighbour discovery and membership reports.
 func (m *maker) otherICMP6() []byte {
 	m.transport, m.ip.proto = "other ICMPv6", protoICMPv6
 	return icmp(m.ip, pick[uint8](m, 1, 2, 3, 4, 5, 100, 127, 137, 138, 144, 160, 255), uint8(m.IntN(8)), m.Uint32(), m.payload(8))

@@ -99,7 +99,7 @@ func (m *maker) neighbour() {
 			m.flaw = "link-layer option"
 			message = append(message, m.linkLayer(pick[byte](m, 1, 1, 2))...)
 		}
-	case 4: // an address without owner; a reply for a router's address would not have the number
+	case 4: // an address that no machine has: a reply for a router's address would not have the number
 		m.ip.src = pick(m, allNodes, solicited(target), netip.MustParseAddr("::1"))
 	case 5:
 		typ = solicitation
@@ -129,7 +129,7 @@ func (m *maker) neighbour() {
 		data[2] ^= 0x55
 	}
 	if m.ip.src != netip.IPv6Unspecified() && typ == solicitation && len(message) == 16 {
-		m.known = unique // otherwise the router would have to resolve the sender
+		m.known = unique // the router must know the sender, so that it need not resolve it
 	}
 	m.transport = fmt.Sprintf("ICMPv6 type %d", typ)
 	m.what = fmt.Sprintf("%s for %v by %v %s", m.transport, target, m.ip.src, m.flaw)

@@ -15,25 +15,24 @@ type packet struct {
 	what   string
 	frames [][]byte
 
-	// Its parts; ip is empty if it is not IP.
+	// The parts of the packet. ip is empty if it is not IP.
 	src, dst  mac
 	ip        *header
 	transport string // UDP, TCP, echo, …
-	size      int    // of the IP packet
-	flaw      string // what is wrong with it; "" if nothing
+	size      int    // size of the IP packet
+	flaw      string // the flaw of the packet; "" if it is valid
 
-	confined bool       // must not leave its network
-	known    netip.Addr // the sender's address that the router has to know; invalid if the router need not know one
-	detects  netip.Addr // the address whose duplicates it detects; the reply goes to all nodes and does not have the number
+	confined bool       // the packet must not leave its network
+	known    netip.Addr // the sender's address, if the router must know it; else invalid
+	detects  netip.Addr // the address for which it detects duplicates; the reply goes to all nodes and does not have the number
 }
 
 func (p *packet) machine() *machine { return machines[p.from] }
 
-// disturbs reports whether p can make the switch lose other packets that arrive at the same
-// time. Such losses depend on the order in which ports are read. There are two causes. The
-// switch may learn a MAC address at the wrong port, until the owner of the address sends a
-// packet. Or p is larger than a port's MTU, and Open vSwitch also loses the packets that it
-// sends together with p.
+// disturbs reports whether p can make the switch lose other packets that arrive at the same time.
+// Such losses depend on the order in which ports are read. They have two causes. The switch may
+// learn a MAC address at the wrong port, until the owner of the address sends a packet. Or p is
+// larger than a port's MTU, and Open vSwitch also loses the packets that it sends together with p.
 func (p *packet) disturbs() bool {
 	return p.oversized() || p.src == p.machine().net.router() || slices.ContainsFunc(machines, func(m *machine) bool { return m != p.machine() && m.mac() == p.src })
 }
@@ -151,8 +150,8 @@ func (m *maker) ipSize(least int) int {
 	return max(least, min(size, mtu))
 }
 
-// own reports whether the packet has the sender's own source address. With another source
-// address, the reply has the number only if the payload has a token.
+// own reports whether the packet has the sender's own source address. Otherwise the reply has the
+// number only if the payload has a token.
 func (m *maker) own() bool { return m.ip.src == m.machine().ip4() || m.ip.src == m.machine().ip6() }
 
 // payload fills the packet up to a random size, which has room for a token if the packet

@@ -59,8 +59,8 @@ var (
 
 	networks = []*network{blue, green, red, jumbo}
 
-	// via is the next hop to 10.9.0.0/16 and fd09::/32. viaUndeclared is the next hop to the
-	// prefixes with 8 instead of 9, viaRed to the prefixes with 7.
+	// via is the next hop to 10.9.0.0/16 and fd09::/32. viaUndeclared is the next hop to
+	// 10.8.0.0/16 and fd08::/32, and viaRed to 10.7.0.0/16 and fd07::/32.
 	via           = &machine{name: "green10", net: green, host: 10}
 	viaUndeclared = &machine{name: "green99", net: green, host: 99, undeclared: true}
 	viaRed        = &machine{name: "red10", net: red, host: 10}
@@ -88,11 +88,11 @@ var (
 	}
 )
 
-// around are extra routes that contain only addresses of the router.
+// around has extra routes to prefixes with only addresses of the router.
 var around = []string{"10.0.2.0/29 via 10.0.3.10", "fd00:2::/125 via fd00:3::a"}
 
-// others are foreign routes, an address and policy rules inside the prefixes of extra
-// routes. The kernel of each router has them.
+// others has foreign routes, an address and policy rules inside the prefixes of extra routes. The
+// kernels of both routers have them.
 var others = []struct{ what, prefix string }{
 	{"route add 10.9.0.32/27 via 10.0.3.10", "10.9.0.32/27"}, {"-6 route add fd09::20/123 via fd00:3::a", "fd09::20/123"},
 	{"route add unreachable 10.9.0.64/27", "10.9.0.64/27"}, {"-6 route add unreachable fd09::40/123", "fd09::40/123"},
@@ -104,10 +104,10 @@ var others = []struct{ what, prefix string }{
 
 // Hosts without a machine.
 const (
-	ghosts      = 101 // from this host on, on green, with a port in ofdvr's topology
-	absent      = 200 // from this host on, without owner
+	ghosts      = 101 // from this number on: hosts on green with a port in ofdvr's topology
+	absent      = 200 // from this number on: addresses that no machine has
 	absentHosts = 48  // number of each
-	absentFrom  = 180 // without owner; only source addresses
+	absentFrom  = 180 // addresses that no machine has, used only as source addresses
 )
 
 func isGhost(a netip.Addr) bool {
@@ -119,7 +119,7 @@ func isGhost(a netip.Addr) bool {
 	return false
 }
 
-// unresolved reports whether a cannot be resolved.
+// unresolved reports whether no machine answers for a.
 func unresolved(a netip.Addr) bool {
 	for _, n := range networks {
 		for h := byte(absent); h < absent+absentHosts; h++ {
@@ -171,9 +171,9 @@ type world struct {
 	detected map[detection]int
 }
 
-// respite is the number of packets between two packets to unresolvable addresses. If Linux
-// gives up on an address while another packet to it arrives, it silently drops some of the
-// waiting packets.
+// respite is the number of packets between two packets to unresolvable addresses. Otherwise a
+// packet could arrive just when Linux stops resolving its address, and Linux silently drops some of
+// the packets that wait then.
 const respite = 1000
 
 func newWorld(seed uint64, packets int) *world {
@@ -207,17 +207,17 @@ type side struct {
 	netns    string         // the namespace in which the kernel routes
 	nic      string         // prefix of the router's interfaces in netns, before the network's name
 	port     string         // prefix of the router's ports on br-int
-	senders  []io.Writer    // of each machine's interface
+	senders  []io.Writer    // sockets on each machine's interface
 	captures []*lab.Capture // on each machine's interface
 	inbox    *inbox
 }
 
-// boot makes a host with the machines. They have no network stack of their own, because a
-// stack would answer packets and resolve and announce addresses.
+// boot makes a host with the machines. They have no network stack, because a stack would answer
+// packets, and resolve and announce addresses.
 func (w *world) boot(t *testing.T, name string) *side {
 	t.Helper()
 	s := &side{Host: lab.Boot(t), name: name, inbox: newInbox(w.detected)}
-	s.sh(t, "", "cd /proc/sys/net/ipv6/conf; echo 1 >all/disable_ipv6; echo 1 >default/disable_ipv6") // otherwise the host sends packets to the machines
+	s.sh(t, "", "cd /proc/sys/net/ipv6/conf; echo 1 >all/disable_ipv6; echo 1 >default/disable_ipv6") // otherwise the host would send packets to the machines
 	for _, m := range machines {
 		lab.Plug(t, s.Host, lab.MachineConfig{Name: m.name, VLAN: uint16(m.net.vlan), MAC: m.mac().String(), MTU: m.net.mtu})
 		s.sh(t, m.name, "echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6; ip link set eth0 arp off")
@@ -268,8 +268,8 @@ func (w *world) ofdvrSide(t *testing.T) *side {
 	return s
 }
 
-// linuxSide returns the side on which a network namespace with an interface on each network
-// routes. It has the same settings as ofdvr's namespaces.
+// linuxSide returns the side on which Linux routes: a network namespace with an interface on each
+// network. It has the same settings as ofdvr's namespaces.
 func (w *world) linuxSide(t *testing.T) *side {
 	s := w.boot(t, "Linux")
 	s.netns, s.nic, s.port = "router", "rt-", "rt-"
@@ -305,10 +305,9 @@ func (w *world) linuxSide(t *testing.T) *side {
 	return s
 }
 
-// tuning makes the router's replies depend only on the packet: it turns off rate limits
-// and redirects, keeps incomplete fragments beyond the end of the test, and gives up quickly
-// on absent machines. Settings that a distribution may change get the kernel's
-// defaults.
+// tuning makes the router's replies depend only on the packet. It turns off rate limits and
+// redirects, keeps incomplete fragments beyond the end of the test, and resolves absent machines
+// only for a short time. Settings that a distribution may change get the kernel's defaults.
 const tuning = `
 cd /proc/sys/net
 echo 0 >ipv4/icmp_ratemask

@@ -28,9 +28,9 @@ func build(t *testing.T) string {
 	return path
 }
 
-// A command in a guest has the same arguments, environment, files and working directory as
-// outside, and runs as root. Its output and status are returned. It runs on another kernel,
-// with an openvswitch module, and its writes are discarded.
+// A command in a guest has the same arguments, environment, files and working directory as outside,
+// and runs as root, on another kernel with an openvswitch module. Its output and status are
+// returned. Its writes are discarded.
 func TestCommandEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("of the host\n"), 0o600); err != nil {

@@ -117,7 +117,7 @@ func TestStatic(t *testing.T) {
 	if err := static("sh"); err == nil || !strings.Contains(err.Error(), "needs libraries") {
 		t.Errorf("sh: %v", err)
 	}
-	if err := static("no-such-program"); err != nil { // another check reports it
+	if err := static("no-such-program"); err != nil { // missing programs are reported by another check
 		t.Errorf("missing program: %v", err)
 	}
 }

@@ -7,12 +7,12 @@
 //	guest [-timeout 30m] [-v] COMMAND [ARGUMENT]...
 //	guest -check
 //
-// Therefore go test -exec guest runs tests in the guest. Guest prints the steps of booting on
-// standard error, and with -v also the output of the guest's kernel. It uses the newest kernel
-// on this machine that has an openvswitch module. If there is no such kernel, it uses the
-// kernel from an extracted package in the directory kernel next to this program.
-// scripts/setup.sh --kernel provides everything. With -check, guest only checks the
-// requirements. If something is missing, it prints that and fails.
+// Therefore go test -exec guest runs tests in the guest. Guest prints the steps of the boot on
+// standard error, and with -v also the output of the guest's kernel. It uses the newest kernel on
+// this machine that has an openvswitch module. If there is no such kernel, it uses the kernel from
+// an extracted package in the directory kernel next to this program. scripts/setup.sh --kernel
+// provides everything. With -check, guest only checks the requirements. It prints the missing ones
+// and fails if there are any.
 //
 // Guest tries KVM first. If KVM hangs, is refused or is missing, the guest's processors are
 // emulated. OFDVR_GUEST in the command's environment is "kvm" or "emulated".
@@ -67,7 +67,7 @@ func run(args []string) int {
 	return status
 }
 
-// missing returns the kernel to boot, or an error that names everything that is missing.
+// missing returns the kernel to boot, or an error that lists all missing requirements.
 func missing() (kernel, error) {
 	program, err := os.Executable()
 	if err != nil {

@@ -80,7 +80,7 @@ func (m machine) boot(ctx context.Context, a accelerator) (int, error) {
 		return 0, err
 	}
 	running, status := false, -1
-	var end *time.Timer // of the command's time limit
+	var end *time.Timer // timer of the command's time limit
 	read := demultiplex(printed, m.out, func(word string) {
 		switch n, err := strconv.Atoi(strings.TrimPrefix(word, "status ")); {
 		case word == "up":
@@ -115,8 +115,7 @@ func (m machine) boot(ctx context.Context, a accelerator) (int, error) {
 	return 0, fmt.Errorf("the guest ended without a status: %w\n%s%s", why, complaints.Bytes(), lastLines(said, 30))
 }
 
-// demultiplex copies the command's output to the writer out, and calls the function mark with
-// the text after each marker.
+// demultiplex copies the command's output to out, and calls mark with the text after each marker.
 func demultiplex(r io.Reader, out io.Writer, mark func(string)) error {
 	for b := bufio.NewReader(r); ; {
 		line, err := b.ReadString('\n')

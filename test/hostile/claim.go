@@ -16,9 +16,9 @@ const badExperimenter ofproto.ErrorCode = 2<<16 | 2
 // A Reply answers a request of the daemon. It returns false if it has no answer.
 type Reply func(nc net.Conn, xid uint32, request ofproto.Message) bool
 
-// Switch returns a peer that behaves like a switch with one bridge and its ports. Requests go to first, if it
-// is not nil; those without an answer are answered with success, or with an error of a switch without
-// extensions.
+// Switch returns a peer that behaves like a switch with one bridge and its ports. Requests go to
+// first, if it is not nil. All other requests, and those that first does not answer, get success,
+// or the error of a switch without extensions.
 func Switch(bridge string, ports []string, first Reply) func(net.Conn) {
 	described := sync.OnceValue(func() [][]byte {
 		return parts[ofproto.PortDescReply](1+len(ports), func(i int) ofproto.Port {
@@ -97,7 +97,7 @@ func Names(n int) []string {
 	return names
 }
 
-// parts returns the messages of a reply of n parts, with as many parts in a message as fit.
+// parts returns the messages of a reply of n parts. Each message has as many parts as fit.
 func parts[R interface {
 	~[]E
 	ofproto.MultipartBody
@@ -116,7 +116,7 @@ func parts[R interface {
 // send sends the messages of a reply, and reports whether that was possible.
 func send(nc net.Conn, xid uint32, messages [][]byte) bool {
 	for _, m := range messages {
-		m = slices.Clone(m) // other peers may send it, too
+		m = slices.Clone(m) // a copy, because other peers may send it too
 		binary.BigEndian.PutUint32(m[4:], xid)
 		if _, err := nc.Write(m); err != nil {
 			return false

@@ -6,12 +6,12 @@ import (
 	"syscall"
 )
 
-// An Impostor is something else with the name of one of the daemon's files.
+// An Impostor is an object that has the name of one of the daemon's files but is not one.
 type Impostor struct {
 	Kind string
-	Says string // the daemon's text about it, after its path
-	// Make makes it at path. theirs is a file of another program on the same file system. Both are paths below
-	// root, so that a test can use another root directory.
+	Says string // the daemon's text about it, without its path
+	// Make makes the object at path. theirs is a file of another program on the same file system.
+	// Both paths are below root, so that a test can use another root directory.
 	Make func(root, path, theirs string) error
 }
 

@@ -20,8 +20,7 @@ func requests(_ *testing.T, seed uint64) []byte {
 	return all
 }
 
-// conversations returns peers' messages for a seed, to a daemon that requests
-// everything.
+// conversations returns the messages of peers for a seed, to a daemon that sends every request.
 func conversations(t *testing.T, seed uint64) []byte {
 	r := rand.New(rand.NewPCG(seed, 1))
 	var all bytes.Buffer

@@ -18,7 +18,7 @@ func Request(nc net.Conn, method, path string, length int) {
 	io.WriteString(nc, "\r\n")
 }
 
-// Watch starts to watch, and does not read.
+// Watch requests a watch, and does not read the answer.
 func Watch(nc net.Conn) { Request(nc, http.MethodGet, "/v1/watch", 0) }
 
 // AskForFlows requests all flows of router r1, and does not read them.

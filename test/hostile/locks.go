@@ -14,8 +14,8 @@ const Nobody = another
 
 const held = "the lock is held"
 
-// Lock starts a process that takes the lock (flock(2)) of a file or directory of the host as soon as it can,
-// and keeps it until it is killed. It runs as a user, 0 for root.
+// Lock starts a process that takes the lock (flock(2)) of a file or directory of the host as soon
+// as it can, and holds it until it is killed. The process runs as the given user ID.
 func Lock(h *lab.Host, path string, user int) (*lab.Process, error) {
 	args := []string{"flock", "--no-fork", path, "sh", "-c", "echo " + held + "; exec sleep 1000"}
 	if user != 0 {

@@ -38,9 +38,9 @@ func mutate(r *rand.Rand, b []byte) []byte {
 	return b
 }
 
-// Mutated returns a peer that behaves like a switch with one of the bridges and the ports. r changes its
-// messages, repeats some, and inserts others that were not requested. Use it for one connection
-// only.
+// Mutated returns a peer that behaves like a switch with one of the bridges and the ports. But it
+// changes its messages at random, repeats some, and inserts others that were not requested. Use it
+// for one connection only.
 func Mutated(r *rand.Rand, ports []string, bridges ...string) func(net.Conn) {
 	bridge := bridges[r.IntN(len(bridges))]
 	peer := Switch(bridge, ports, func(nc net.Conn, xid uint32, request ofproto.Message) bool {
@@ -61,7 +61,8 @@ func Mutated(r *rand.Rand, ports []string, bridges ...string) func(net.Conn) {
 // a truncated message.
 const Turn = time.Second
 
-// A mutator changes some of the OpenFlow messages that are written to it, each by one call of Write.
+// A mutator changes some of the OpenFlow messages that are written to it. Each call of Write has
+// one message.
 type mutator struct {
 	net.Conn
 	r *rand.Rand
@@ -70,9 +71,9 @@ type mutator struct {
 func (m *mutator) Write(b []byte) (int, error) {
 	out := b
 	switch m.r.IntN(8) {
-	case 0, 1: // of any length, then garbage
+	case 0, 1: // a mutated message of any length, after which the stream is garbage
 		out = mutate(m.r, b)
-	case 2, 3: // one that the decoder reads
+	case 2, 3: // a mutated message with a valid header
 		out = mutate(m.r, b)
 		if len(out) >= ofproto.HeaderLen && len(out) <= 0xffff {
 			out[0] = b[0]

@@ -1,5 +1,6 @@
-// Package hostile has attacks on a daemon: by peers on its OpenFlow port, by clients of its API and its page,
-// and with files that it locks. Tests and the benchmark of the same name use it.
+// Package hostile has attacks on a daemon: by peers on its OpenFlow port, by clients of its API and
+// its page, and by files and locks in its directories. Tests and the benchmark of the same name use
+// it.
 package hostile
 
 import (
@@ -16,7 +17,7 @@ import (
 // A Peer is a malicious OpenFlow peer.
 type Peer struct {
 	Name string
-	// Reason is the reason for which the daemon closes the connection: the label of
+	// Reason is the reason why the daemon closes the connection, as in the label of
 	// ofdvr_openflow_disconnects_total.
 	Reason string
 	// Attack runs on a new connection. It returns when the connection was closed or nothing is left to do, and

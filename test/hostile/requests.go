@@ -52,8 +52,8 @@ func Paths() []string {
 	}
 }
 
-// FuzzedRequest returns a random request, header included, after which the connection must be closed. If it
-// is valid, it changes only ports and networks called fuzz-….
+// FuzzedRequest returns a random request with its header. The connection must be closed after it.
+// If the request is valid, it changes only ports and networks called fuzz-….
 func FuzzedRequest(r *rand.Rand) []byte {
 	object := fmt.Sprintf(`{"network":"fuzz-1","mac":"02:ff:00:00:00:%02x","addresses":["10.120.0.%d"]}`, r.IntN(8), r.IntN(8))
 	switch r.IntN(4) {

@@ -41,13 +41,13 @@ type Capture struct {
 	more   chan struct{} // closed and replaced when a frame is added
 	queued uint64        // frames that the kernel had queued at the last call of statistics
 	taken  uint64        // frames read from the queue, kept or not
-	err    error         // the reason that read ended
+	err    error         // reason why read ended
 }
 
-// Capture starts to record the frames, in both directions, on an interface in a network
-// namespace of the host. The namespace "" is the host's own. If the function keep is not nil,
-// Capture keeps only frames for which it returns true. That function is called on one
-// goroutine and should be quick. The caller must close the capture.
+// Capture starts to record the frames, in both directions, on an interface in a network namespace
+// of the host. The namespace "" is the host's own. If keep is not nil, only frames are kept for
+// which it returns true. keep is called on one goroutine and should be fast. The caller must close
+// the capture.
 func (h *Host) Capture(netns, ifname string, keep func(Frame) bool) (*Capture, error) {
 	c := &Capture{
 		what: "capture on " + ifname,
@@ -225,9 +225,8 @@ func (c *Capture) statistics() (stats unix.TpacketStats, err error) {
 	return stats, errors.Join(cerr, err)
 }
 
-// Await returns the first recorded frame that matches. If no frame matches yet, it waits for
-// one. If ctx is done first, it returns the error "waited for WHAT", where WHAT is the
-// parameter what.
+// Await returns the first recorded frame that matches. If no frame matches yet, it waits for one.
+// If ctx is done first, it returns the error "waited for" and what.
 func (c *Capture) Await(ctx context.Context, what string, match func(Frame) bool) (Frame, error) {
 	for seen := 0; ; {
 		c.mu.Lock()

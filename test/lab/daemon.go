@@ -80,7 +80,7 @@ func goBuild(race bool, path string) error {
 	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", path) // git may refuse a checkout of another user
 	if race {
 		cmd.Args = append(cmd.Args, "-race")
-	} else { // with the same flags as in a package, so that Go's cache already has the compiled files
+	} else { // the flags are those of the Debian package, so that Go's cache already has the compiled files
 		cmd.Args = append(cmd.Args, "-trimpath")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	}

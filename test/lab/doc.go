@@ -1,7 +1,7 @@
 // Package lab builds small networks out of Linux namespaces and a real Open
 // vSwitch, for tests, the demonstration and the benchmarks.
 //
-// Three things nest, and a fourth connects hosts:
+// The parts are:
 //
 //   - The bubble ([Isolate]) is the whole program, run again in its own PID, mount
 //     and network namespaces. It cannot reach an Open vSwitch that runs on the
@@ -19,6 +19,6 @@
 // the kernel's datapath if it is selected in the environment ([Datapath]). The lab never
 // sleeps for a fixed time. It waits for conditions.
 //
-// The core needs no *testing.T. The functions with a *testing.T ([Boot], [Plug], [Run],
-// [Serve], [Eventually]) are thin and fail the test instead of returning an error.
+// Most functions need no *testing.T. Those with a *testing.T ([Boot], [Plug], [Run], [Serve],
+// [Eventually]) call them, and fail the test instead of returning an error.
 package lab

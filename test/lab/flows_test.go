@@ -37,8 +37,8 @@ table=2,priority=100,in_port=1, actions=output:11
 table=2,priority=100,in_port=2, actions=output:12
 `
 
-// TestHandMadeFlowsRoute shows, without the daemon, that the flow program
-// routes on this Open vSwitch.
+// TestHandMadeFlowsRoute checks without the daemon that the flow program routes on this Open
+// vSwitch.
 func TestHandMadeFlowsRoute(t *testing.T) {
 	h := lab.Boot(t)
 	vm1 := lab.Plug(t, h, lab.MachineConfig{Name: "vm1", VLAN: 1, MAC: "02:00:00:00:01:10",
@@ -105,7 +105,7 @@ func TestHandMadeFlowsRoute(t *testing.T) {
 		t.Errorf("the request has source %v, want the egress interface's MAC", eth.SrcMAC)
 	}
 
-	// The kernel answers a packet whose TTL expires. It is also the first request on the tap.
+	// The kernel answers a packet with a TTL that expires. It is also the first request on the tap.
 	r, err = vm1.Ping(t.Context(), "10.0.2.10", lab.PingOptions{TTL: 1})
 	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "10.0.1.1" ||
 		r.Errors[0].Message != "Time to live exceeded" {

@@ -83,10 +83,10 @@ func NewHost(ctx context.Context, dir string) (*Host, error) {
 	return h, nil
 }
 
-// newHost makes a host that is held by a process. The process runs a script in a new mount and
-// network namespace, and in the further new namespaces that the flags more select. The
-// script's arguments are dir and args. The host is ready when the script prints a line. The
-// result stdin is the script's standard input.
+// newHost makes a host that exists as long as a process. The process runs a script in a new mount
+// and network namespace, and in further new namespaces that the flags in more select. The script's
+// arguments are dir and args. The host is ready when the script prints a line. stdin is the
+// script's standard input.
 func newHost(ctx context.Context, dir string, more uintptr, script string, args ...string) (h *Host, stdin io.Closer, err error) {
 	if !Isolated() {
 		return nil, nil, errors.New("make a host: the program is not in a bubble, call lab.Isolate first")
@@ -127,8 +127,8 @@ func newHost(ctx context.Context, dir string, more uintptr, script string, args 
 // inside and outside of the host.
 func (h *Host) Dir() string { return h.dir }
 
-// Path returns the path by which the program reaches a file of the host. The parameter name is
-// the file's absolute path on the host.
+// Path returns the path by which the program reaches a file of the host. name is the file's
+// absolute path on the host.
 func (h *Host) Path(name string) string { return "/proc/" + h.pid + "/root" + name }
 
 // netnsPath returns the file of the host's network namespace called name, as in ip-netns(8).

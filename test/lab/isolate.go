@@ -34,16 +34,16 @@ const (
 // Isolated reports whether the program runs inside a bubble.
 func Isolated() bool { return os.Getenv(StageEnv) == stageInside }
 
-// Isolate returns only inside a bubble. If it is called outside, it runs the program again in
-// new PID, mount and network namespaces, with the same arguments and standard streams, and
-// exits with its status. Call it at the start of main or TestMain. The error is the reason
-// that a bubble is impossible on this machine.
+// Isolate returns only inside a bubble. If it is called outside, it runs the program again in new
+// PID, mount and network namespaces, with the same arguments and standard streams, and exits with
+// its status. Call it at the start of main or TestMain. The error is the reason why a bubble is
+// impossible on this machine.
 //
-// The bubble has /proc, an empty /run, a TMPDIR in memory and only a loopback interface, which
-// is up. PID 1 there is not the program but a small init, which reaps orphans. The outer
-// process passes SIGINT, SIGTERM, SIGHUP and SIGQUIT on to the program. The program has 10
-// seconds to end, then everything inside is killed. A second signal kills at once. If the
-// outer process dies, even of SIGKILL, everything inside is killed at once.
+// The bubble has /proc, an empty /run, a TMPDIR in memory and only a loopback interface, which is
+// up. PID 1 there is not the program but a small init, which reaps orphans. The outer process
+// passes SIGINT, SIGTERM, SIGHUP and SIGQUIT on to the program. The program has 10 seconds to end.
+// Then all processes inside are killed. A second signal kills them at once. If the outer process
+// dies, even by SIGKILL, they are killed at once.
 func Isolate() error {
 	switch os.Getenv(StageEnv) {
 	case stageInside:
@@ -82,7 +82,7 @@ func enterBubble() error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET,
 		Pdeathsig:  unix.SIGKILL,
-		Setpgid:    true, // so Ctrl-C on a terminal reaches the program once, through the outer process
+		Setpgid:    true, // so that Ctrl-C on a terminal reaches the program only once, through the outer process
 	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("make PID, mount and network namespaces: %w", err)
@@ -127,9 +127,9 @@ func relay(signals <-chan os.Signal, p *os.Process, ended <-chan struct{}) {
 	}
 }
 
-// initBubble is the code of PID 1 of the bubble. It sets up the namespaces, reports the result
-// on file descriptor 3, starts the program and reaps orphans. It exits with the program's
-// status. That ends everything else in the bubble.
+// initBubble is the code of PID 1 of the bubble. It sets up the namespaces, reports the result on
+// file descriptor 3, starts the program and reaps orphans. It exits with the program's status. Its
+// exit ends all other processes in the bubble.
 func initBubble() error {
 	if os.Getpid() != 1 {
 		return fmt.Errorf("%s=%s is set, but this is not the first process of a bubble", StageEnv, stageInit)

@@ -18,8 +18,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// victimEnv is an environment variable. If it is set, the test program is the victim of a
-// test, and the value is the method of ending it.
+// If the environment variable victimEnv is set, the test program is the victim of a test. The value
+// is the method of ending it.
 const victimEnv = "OFDVR_LAB_VICTIM"
 
 func TestMain(m *testing.M) {
@@ -126,7 +126,7 @@ func TestNothingStaysBehind(t *testing.T) {
 				if strings.HasPrefix(lines.Text(), "ready ") {
 					ready = true
 					init := childOf(t, cmd.Process.Pid)
-					if n := len(worldNow(t)) - len(before); n < 8 { // the victim has three processes, and there are the holder, database, switch, orphan and monitor
+					if n := len(worldNow(t)) - len(before); n < 8 { // three processes of the victim, and the holder, database, switch, orphan and monitor
 						t.Errorf("only %d more processes, namespaces, mounts and files than before", n)
 					}
 					if err := end.kill(cmd.Process.Pid, init, childOf(t, init)); err != nil {
@@ -175,8 +175,8 @@ func childOf(t *testing.T, pid int) int {
 	return kids[0]
 }
 
-// worldNow returns everything that could remain after the lab: processes, namespaces that
-// processes hold, mounts, interfaces and files.
+// worldNow returns all objects that could remain after the lab: processes, their namespaces,
+// mounts, interfaces and files.
 func worldNow(t *testing.T) map[string]bool {
 	t.Helper()
 	world := make(map[string]bool)

@@ -301,8 +301,8 @@ func TestErrorsNameTheCommandAndItsOutput(t *testing.T) {
 	}
 }
 
-// However many goroutines enter the namespace of a machine, the program itself stays outside, so that
-// it survives the machine's removal, which kills all processes in that namespace.
+// Any number of goroutines may enter the namespace of a machine, but the program itself stays
+// outside. So it survives the removal of the machine, which kills all processes in that namespace.
 func TestProgramStaysOutOfNamespaces(t *testing.T) {
 	h := lab.Boot(t)
 	m := lab.Plug(t, h, lab.MachineConfig{Name: "m", MAC: "02:00:00:00:00:01", Addresses: []string{"10.0.0.1/24"}})

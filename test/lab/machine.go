@@ -34,9 +34,9 @@ type Machine struct {
 }
 
 // machineScript makes a machine from variables in its environment. It sets sysctls before the
-// interface exists. It sets accept_dad, because otherwise an IPv6 address is unusable for a
-// second. It sets the other sysctls in case the real machine has other values. Packets need
-// complete checksums, because the userspace datapath does not complete them.
+// interface exists. Without accept_dad=0, an IPv6 address would be unusable for a second. The other
+// sysctls are set because the real machine may have other values. Packets need complete checksums,
+// because the userspace datapath does not complete them.
 const machineScript = `
 ip netns add "$NAME"
 inside="nsenter --net=/run/netns/$NAME"

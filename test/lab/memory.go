@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// Memory returns the resident memory of the process in bytes. The result now is the current
-// memory, and peak is the maximum since the last call of [Process.ForgetPeak] (proc(5),
-// status).
+// Memory returns the resident memory of the process in bytes. now is the current memory, and peak
+// is the maximum since the last call of [Process.ForgetPeak] (proc(5), status).
 func (p *Process) Memory() (now, peak int, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid))
 	if err != nil {

@@ -8,9 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inNetns calls f in the network namespace at path and returns its error. Sockets that f opens
-// stay in that namespace and may be used anywhere. The function f must not open them on other
-// goroutines.
+// inNetns calls f in the network namespace at path and returns its error. Sockets that f opens stay
+// in that namespace and may be used anywhere. f must not open them on other goroutines.
 func inNetns(path string, f func() error) error {
 	done := make(chan error, 1) // room for the result, so that the goroutine never blocks
 	go func() {
@@ -18,9 +17,9 @@ func inNetns(path string, f func() error) error {
 		// goroutine.
 		runtime.LockOSThread()
 		if unix.Gettid() == unix.Getpid() {
-			// The namespace of the main thread counts as the program's: whoever ends the processes
-			// of a machine ("ip netns pids") would end the program. Therefore the main thread is
-			// blocked here, and another one is used.
+			// The namespace of the main thread counts as that of the program: killing the processes
+			// of a machine ("ip netns pids") would kill the program. So the main thread is blocked
+			// here, and another thread is used.
 			defer runtime.UnlockOSThread()
 			done <- inNetns(path, f)
 			return

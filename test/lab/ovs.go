@@ -149,8 +149,7 @@ func (h *Host) answers(ctx context.Context, socket string) error {
 	return conn.Close()
 }
 
-// ready waits until check returns nil. It gives up when p ends. Then the error contains p's
-// log.
+// ready waits until check returns nil. If p ends first, it returns an error with p's log.
 func (h *Host) ready(ctx context.Context, p *Process, check func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()

@@ -65,11 +65,10 @@ func (h *Host) PingIn(ctx context.Context, netns, dst string, o PingOptions) (Pi
 	if o.Count < 2 || o.Interval != 0 || Datapath() != Kernel {
 		return h.ping(ctx, netns, dst, o)
 	}
-	// With Linux's openvswitch module every namespace tracks connections (nf_conncount_init).
-	// If two packets begin the same connection on two processors at the same time, the kernel
-	// drops one of them (__nf_conntrack_confirm). Requests with the same echo identifier are
-	// one connection. Therefore one request is sent first to begin the connection, and the
-	// others follow.
+	// With Linux's openvswitch module, every namespace tracks connections (nf_conncount_init). If
+	// two packets begin the same connection on two processors at the same time, the kernel drops
+	// one of them (__nf_conntrack_confirm). Requests with the same echo identifier are one
+	// connection. So one request is sent first to begin the connection, and then the others.
 	o.identifier = uint16(pings.Add(1))
 	others := o
 	o.Count, others.Count = 1, o.Count-1
@@ -132,9 +131,9 @@ func (o PingOptions) args() []string {
 	}
 	seconds := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) }
 	args := []string{"-n", "-c", strconv.Itoa(o.Count), "-W", seconds(o.Wait)}
-	// After the first reply, ping waits for the others for the interval or twice the longest
-	// round trip, independently of -W (iputils, schedule_exit). With preload (-l) the interval
-	// does not delay requests. Then it sets only the time that ping waits.
+	// After the first reply, ping waits for the others for the interval or twice the longest round
+	// trip, independently of -W (iputils, schedule_exit). With preload (-l), the interval does not
+	// delay requests, and only sets the time that ping waits.
 	if o.Interval != 0 {
 		args = append(args, "-i", seconds(o.Interval))
 	} else {

@@ -17,12 +17,12 @@ func SchemaFile() string {
 	return filepath.Join(cmp.Or(os.Getenv("OVS_PKGDATADIR"), "/usr/share/openvswitch"), "vswitch.ovsschema")
 }
 
-// reasonEnv is the environment variable by which [Main] passes to [Require] the reason that
-// there is no bubble.
+// reasonEnv is the environment variable in which [Main] passes to [Require] the reason why a bubble
+// is impossible.
 const reasonEnv = "OFDVR_LAB_MISSING"
 
-// Missing returns nil if this machine can run the lab, and otherwise an error that
-// names everything that is missing.
+// Missing returns nil if this machine can run the lab, and otherwise an error that lists all
+// missing requirements.
 func Missing() error {
 	if os.Geteuid() != 0 {
 		return errors.New("the lab needs root, to make network namespaces")
@@ -47,9 +47,9 @@ func Missing() error {
 	return nil
 }
 
-// Main is TestMain for a package whose tests use the lab. It runs the tests in a
-// bubble. If a bubble is impossible, it runs them outside, so that tests without
-// the lab still run; [Require] skips or fails the others.
+// Main is TestMain for a package whose tests use the lab. It runs the tests in a bubble. If a
+// bubble is impossible, it runs them outside, so that tests without the lab still run. [Require]
+// skips or fails the other tests.
 func Main(m *testing.M) {
 	if err := Isolate(); err != nil {
 		os.Setenv(reasonEnv, err.Error())

@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A System is a host with systemd, like a complete machine. It has the files of this machine,
-// but changes are discarded. PID 1 is systemd, which has started no service yet. Commands run
-// in the system's PID namespace. Programs started with [Host.Start] run in this machine's PID
-// namespace, and the system's /proc does not show them.
+// A System is a host with systemd, like a complete machine. It has the files of this machine, but
+// discards changes of them. PID 1 is systemd, which has started no service yet. Commands run in the
+// system's PID namespace. Programs started with [Host.Start] run in this machine's PID namespace,
+// and the system's /proc does not show them.
 type System struct{ *Host }
 
 // cgroups is the directory where the bubble mounts control groups.

@@ -34,8 +34,8 @@ func Bare(t testing.TB) *Host {
 	return h
 }
 
-// Connect makes an underlay with the given MTU (0 means 1500) that is closed when the test ends,
-// and connects the hosts to it as its hosts 1, 2 and so on.
+// Connect makes an underlay with the given MTU (0 means 1500), and connects hosts to it as its
+// hosts 1, 2 and so on. The underlay is closed when the test ends.
 func Connect(t testing.TB, mtu int, hosts ...*Host) (*Underlay, []*Link) {
 	t.Helper()
 	Require(t)
@@ -74,9 +74,8 @@ func closeWith(t testing.TB, h *Host) {
 	})
 }
 
-// Differs returns its parameter so. It is for a test whose expectations differ in some
-// environments. If so is true, Differs logs the reason. The text how completes the sentence
-// "differs here: ". docs/compatibility.md quotes that text.
+// Differs returns so. It is for a test that expects different results in some environments. If so
+// is true, Differs logs "differs here: " and how. docs/compatibility.md quotes how.
 func Differs(t testing.TB, so bool, how string) bool {
 	t.Helper()
 	if so {
@@ -124,8 +123,8 @@ func Serve(t testing.TB, h *Host, args ...string) *Process {
 	return p
 }
 
-// Record starts a capture on a machine's interface that ends with the test. [Host.Capture]
-// describes the parameter keep.
+// Record starts a capture on a machine's interface that ends with the test. For keep see
+// [Host.Capture].
 func Record(t testing.TB, m *Machine, keep func(Frame) bool) *Capture {
 	t.Helper()
 	c, err := m.Capture(keep)

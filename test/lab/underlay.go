@@ -17,13 +17,13 @@ const (
 	underlayNIC = "eth0"
 
 	// underlayBridge is the host's bridge with that interface as a port, if the datapath is in
-	// userspace. Open vSwitch then sends a tunnel's packets only through a bridge whose local
-	// port has the host's address (Documentation/howto/userspace-tunneling).
+	// userspace. Then Open vSwitch sends a tunnel's packets only through a bridge that has the
+	// host's address on its local port (Documentation/howto/userspace-tunneling).
 	underlayBridge = "br-phy"
 )
 
-// An Underlay is a network that connects hosts, such as for tunnels between them: a learning
-// Linux bridge in a network namespace of its own.
+// An Underlay is a network that connects hosts, for example for tunnels between them. It is a
+// learning Linux bridge in its own network namespace.
 type Underlay struct {
 	host *Host // has the bridge, and nothing else
 	mtu  int
@@ -40,7 +40,7 @@ type Link struct {
 	MAC        string // the host's
 
 	underlay *Underlay
-	port     string // of the underlay's bridge
+	port     string // port of the underlay's bridge
 }
 
 // NewUnderlay makes an underlay without hosts, whose interfaces have the given MTU; 0 means
@@ -53,7 +53,7 @@ func NewUnderlay(ctx context.Context, dir string, mtu int) (*Underlay, error) {
 	if mtu == 0 {
 		mtu = 1500
 	}
-	// The bridge must not send packets of its own.
+	// The bridge itself must not send packets.
 	const script = `
 		echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
 		ip link add name underlay type bridge stp_state 0 mcast_snooping 0
@@ -68,8 +68,8 @@ func NewUnderlay(ctx context.Context, dir string, mtu int) (*Underlay, error) {
 // Close removes the underlay. A second call does nothing.
 func (u *Underlay) Close() error { return u.host.Close() }
 
-// Connect connects a host to the underlay as its host number n, from 1 to 99. If the datapath is
-// in userspace, Open vSwitch must run on the host.
+// Connect connects a host to the underlay as host number n, from 1 to 99. If the datapath is in
+// userspace, Open vSwitch must run on the host.
 func (u *Underlay) Connect(ctx context.Context, h *Host, n int) (*Link, error) {
 	l := &Link{
 		Host: h, IPv4: fmt.Sprintf("192.168.77.%d", n), IPv6: fmt.Sprintf("fd77::%d", n), MAC: fmt.Sprintf("02:77:00:00:00:%02d", n),
@@ -108,10 +108,10 @@ func (u *Underlay) Connect(ctx context.Context, h *Host, n int) (*Link, error) {
 	return l, nil
 }
 
-// script returns the script that sets the host's interface up. Its arguments are the interface,
-// the bridge for the datapath in userspace, the host's MAC address, and the MTU. That bridge has
-// the MAC address, and not the interface: the kernel, which gets a copy of the interface's
-// packets, must not answer them.
+// script returns the script that sets the host's interface up. Its arguments are the interface, the
+// bridge for the datapath in userspace, the host's MAC address, and the MTU. The bridge has the MAC
+// address, not the interface, because the kernel gets a copy of the interface's packets and must
+// not answer them.
 func (l *Link) script() string {
 	if Datapath() == Userspace {
 		return `
@@ -136,8 +136,8 @@ func (l *Link) device() string {
 	return underlayNIC
 }
 
-// restore configures the host again after ovs-vswitchd was started again: a local port of a
-// bridge in userspace exists only while ovs-vswitchd runs.
+// restore configures the host again after a restart of ovs-vswitchd: with the userspace datapath,
+// the local port of a bridge exists only while ovs-vswitchd runs.
 func (l *Link) restore(ctx context.Context) error {
 	if Datapath() != Userspace {
 		return nil
@@ -147,7 +147,7 @@ func (l *Link) restore(ctx context.Context) error {
 	return l.configure(ctx, l.underlay.links)
 }
 
-// configure sets the host's addresses, and returns when tunnels may use them to reach the others.
+// configure sets the host's addresses, and returns when tunnels to others can use them.
 func (l *Link) configure(ctx context.Context, others []*Link) error {
 	const script = `
 		ip addr replace "$2/24" dev "$1"
@@ -174,8 +174,8 @@ func (l *Link) configure(ctx context.Context, others []*Link) error {
 	return l.meet(ctx, others)
 }
 
-// meet gives the host the MAC addresses of others. Open vSwitch would drop the first packet to
-// each of them while it asks for its address.
+// meet gives the host the MAC addresses of others. Without them, Open vSwitch would drop the first
+// packet to each other host while it resolves the address.
 func (l *Link) meet(ctx context.Context, others []*Link) error {
 	script := `ip neigh replace "$2" lladdr "$4" dev "$1" nud permanent; ip neigh replace "$3" lladdr "$4" dev "$1" nud permanent`
 	if Datapath() == Userspace {
@@ -198,8 +198,8 @@ func (l *Link) Down(ctx context.Context) error { return l.set(ctx, "down") }
 // Up ends Down.
 func (l *Link) Up(ctx context.Context) error { return l.set(ctx, "up") }
 
-// set sets the far end's state, and returns when both ends have followed. Before, the bridge and
-// the host's kernel send nothing.
+// set sets the state of the far end, and returns when both ends have that state. Until then, the
+// bridge and the host's kernel send no packets.
 func (l *Link) set(ctx context.Context, state string) error {
 	if _, err := l.underlay.host.Run(ctx, "ip", "link", "set", "dev", l.port, state); err != nil {
 		return fmt.Errorf("set a link of an underlay %s: %w", state, err)
@@ -219,13 +219,14 @@ func (l *Link) set(ctx context.Context, state string) error {
 	})
 }
 
-// Capture starts to record the frames at the far end of the host's link; see [Host.Capture]. A
-// frame that the host sends is not Outgoing, and one to the host is.
+// Capture starts to record the frames at the far end of the host's link; see [Host.Capture]. Frames
+// from the host are not Outgoing. Frames to the host are.
 func (l *Link) Capture(keep func(Frame) bool) (*Capture, error) {
 	return l.underlay.host.Capture("", l.port, keep)
 }
 
-// Packets returns how many packets the host has sent to the underlay and received from it.
+// Packets returns the numbers of packets that the host has sent to the underlay and received from
+// it.
 func (l *Link) Packets() (sent, received uint64, err error) {
 	text, err := os.ReadFile("/proc/" + l.underlay.host.pid + "/net/dev")
 	if err != nil {

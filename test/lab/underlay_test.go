@@ -73,8 +73,8 @@ func tunnels(t *testing.T, kind string, ipv6 bool, a, b *lab.Link) {
 	}
 }
 
-// A link that is down carries nothing; afterwards it works again. So does the underlay of a host
-// whose switch was killed.
+// No packet passes a link that is down. When the link is up again, it works. The underlay also
+// works after a host's switch was killed and started again.
 func TestUnderlayFails(t *testing.T) {
 	h1, h2 := lab.Boot(t), lab.Boot(t)
 	_, links := lab.Connect(t, 0, h1, h2)
@@ -135,7 +135,7 @@ func TestUnderlayCountsAndFits(t *testing.T) {
 	for i, l := range []*lab.Link{links[0], links[1], third} {
 		now, want := count(l), map[bool]uint64{true: pings}[l != links[1]]
 		for k := range now {
-			// A few more are of the hosts' kernels, which look for routers and neighbours.
+			// The hosts' kernels send a few more, to find routers and neighbours.
 			if n := now[k] - before[i][k]; n < want || n > want+pings/2 {
 				t.Errorf("link %d, %s: %d packets, want about %d", i, []string{"sent", "received"}[k], n, want)
 			}

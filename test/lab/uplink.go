@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// UplinkNIC is a host's interface to an underlay that [Underlay.Uplink] made. It has no
-	// addresses, and is no port of a bridge.
+	// UplinkNIC is the host's interface that [Underlay.Uplink] makes. It has no addresses and is in
+	// no bridge.
 	UplinkNIC = "eth1"
 
 	uplinkBridge = "switch"
 )
 
-// Uplink connects a host's interface [UplinkNIC] to a switch that the hosts share, as its host
-// number n: a learning Linux bridge of the underlay, which passes all VLANs.
+// Uplink connects a host's interface [UplinkNIC] to the shared switch, as host number n. The switch
+// is a learning Linux bridge of the underlay that passes all VLANs.
 func (u *Underlay) Uplink(ctx context.Context, h *Host, n int) (*Link, error) {
 	l := &Link{Host: h, underlay: u, port: fmt.Sprintf("uplink%d", n)}
 	const (
@@ -44,14 +44,13 @@ func (u *Underlay) Uplink(ctx context.Context, h *Host, n int) (*Link, error) {
 	return l, nil
 }
 
-// WatchAddresses starts to record the changes of the table of MAC addresses of the switch of
-// uplinks.
+// WatchAddresses starts to record changes of the MAC table of the switch of [Underlay.Uplink].
 func (u *Underlay) WatchAddresses() (*Process, error) {
 	return u.host.Start("bridge", "monitor", "fdb")
 }
 
-// Addresses returns the ports of that switch on which it knows each MAC address that it learned, by
-// address.
+// Addresses returns, for each MAC address that the switch of [Underlay.Uplink] has learned, its
+// ports.
 func (u *Underlay) Addresses(ctx context.Context) (map[string][]string, error) {
 	out, err := u.host.Run(ctx, "bridge", "fdb", "show", "br", uplinkBridge)
 	return Addresses(out), err

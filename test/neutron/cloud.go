@@ -1,6 +1,6 @@
-// Package neutron runs a real Neutron on hosts of the lab: its server with a message
-// queue, and on each host its own, unmodified L2 and L3 agents, the L3 agent with
-// ofdvr's extension. Programs and configuration are Debian's.
+// Package neutron runs a real Neutron on hosts of the lab: its server with a message queue, and on
+// each host its unmodified L2 and L3 agents. The L3 agent has ofdvr's extension. Programs and
+// configuration are Debian's.
 package neutron
 
 import (
@@ -59,7 +59,7 @@ func (c *Cloud) queue(ctx context.Context) error {
 	if _, err := c.host.WriteFile("rabbitmq/plugins", "[].\n"); err != nil {
 		return err
 	}
-	// Debian's wrapper script changes the user and runs this one.
+	// Debian's wrapper script changes the user and runs this program.
 	_, err := c.host.Start("env", "HOME="+dir, "RABBITMQ_NODENAME=rabbit@localhost", "RABBITMQ_NODE_IP_ADDRESS="+c.addr,
 		"RABBITMQ_MNESIA_BASE="+dir, "RABBITMQ_LOG_BASE="+dir, "RABBITMQ_CONF_ENV_FILE=/dev/null",
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+dir+"/plugins", "RABBITMQ_LOOPBACK_USERS=",
@@ -170,8 +170,8 @@ type Agents struct {
 
 // Options configure a host's agents.
 type Options struct {
-	Name      string // of the host, in Neutron
-	Address   string // of its end of the tunnels
+	Name      string // name of the host in Neutron
+	Address   string // address of its end of the tunnels
 	Extension bool   // the L3 agent has ofdvr's extension
 }
 
@@ -303,8 +303,8 @@ agent_mode = dvr
 extensions = {{.Extensions}}
 {{end}}`))
 
-// AwaitAgents waits until the server shows a number of agents as alive, given by the parameter
-// want. Each of them must have reported after the call.
+// AwaitAgents waits until the server shows want agents as alive. Each must have reported after the
+// call.
 func (c *Cloud) AwaitAgents(ctx context.Context, want int) error {
 	list := func() (map[string]string, error) {
 		var out struct {

@@ -16,7 +16,7 @@ import (
 )
 
 // The extension's own tests pass with Neutron's test tools. They include Neutron's tests of
-// distributed routers, with the extension's router in place of Neutron's.
+// distributed routers, run with the extension's router instead of Neutron's.
 func TestExtension(t *testing.T) {
 	lab.Needs(t, "neutron-l3-agent")
 	// Each file runs in its own process: Neutron's unit tests turn all threads into green

@@ -10,7 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// project owns everything, because there is only one project without Keystone.
+// project owns all objects: without Keystone, this is the only project.
 const project = "p1"
 
 // create creates an object of a kind and decodes it into out.
@@ -27,7 +27,7 @@ func (c *Cloud) create(ctx context.Context, kind string, body map[string]any, ou
 // A Network is a network with one subnet.
 type Network struct{ ID, Subnet string }
 
-// Network makes a network with a subnet, whose gateway is the first address.
+// Network makes a network with a subnet. The gateway is the first address of the subnet.
 func (c *Cloud) Network(ctx context.Context, name string, subnet netip.Prefix) (Network, error) {
 	var n, s struct{ ID string }
 	err := c.create(ctx, "network", map[string]any{"name": name}, &n)
@@ -61,8 +61,9 @@ func (c *Cloud) Leave(ctx context.Context, router string, n Network) error {
 	return c.Do(ctx, "PUT", "/routers/"+router+"/remove_router_interface", map[string]any{"subnet_id": n.Subnet}, nil)
 }
 
-// FloatingIP gives a router a gateway on a new external network, on bridge br-ex of each host,
-// and gives a port a floating IP there. From then on, machines may be pinged from everywhere.
+// FloatingIP gives a router a gateway on a new external network, on bridge br-ex of each host, and
+// gives a port a floating IP there. It also adds a rule that allows pings from everywhere to
+// machines.
 func (c *Cloud) FloatingIP(ctx context.Context, router string, p Port, outside netip.Prefix) (ip string, err error) {
 	var n, s, rule struct{ ID string }
 	var f struct {

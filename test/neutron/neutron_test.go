@@ -212,10 +212,10 @@ func (s *site) routed(from, to *machine) {
 	at.Close()
 }
 
-// settled waits until the L2 agents of hosts are idle. An agent is idle when it has completed
-// a round of its loop that began after the call and had no changes. When ports or groups
-// change, and after a restart of ovs-vswitchd, an agent deletes flows of br-int and adds them
-// again, and packets in between are lost.
+// settled waits until the L2 agents of hosts are idle. An agent is idle when it has completed a
+// round of its loop that began after the call and had no changes. When ports or groups change, and
+// after a restart of ovs-vswitchd, an agent deletes flows of br-int and adds them again. In
+// between, packets are lost.
 func (s *site) settled(hosts ...*Host) {
 	s.t.Helper()
 	before := make(map[*Host]int)
@@ -333,9 +333,10 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 	if err := s.create(t.Context(), "security-group-rule", map[string]any{"security_group_id": group.ID, "direction": "ingress", "protocol": "icmp"}, &rule); err != nil {
 		t.Fatal(err)
 	}
-	s.reaches(s.vm1, closed.IP()) // the group applied all the time
+	s.reaches(s.vm1, closed.IP()) // the security group must have applied all the time
 
-	// A router that is deleted while the L3 agent does not run is removed when it runs again.
+	// If a router is deleted while the L3 agent does not run, it is removed when the agent runs
+	// again.
 	h.Agents.L3.Kill()
 	for _, n := range s.nets {
 		if err := s.Leave(t.Context(), s.router, n); err != nil {
@@ -356,9 +357,9 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 	})
 }
 
-// Machines on the same host and on different hosts reach each other, routed by the switch of
-// the sender's host. This holds for objects that are deleted and made again and for ports
-// that move. Without the extension Neutron works as before.
+// Machines on the same host and on different hosts reach each other. The switch of the sender's
+// host routes. This also holds for objects that are deleted and made again, and for ports that
+// move. Without the extension, Neutron works as before.
 func TestTwoHosts(t *testing.T) {
 	s := newSite(t, 2)
 	vm3 := s.machine("vm3", s.hosts[0], 1, nil)
@@ -401,8 +402,8 @@ func TestTwoHosts(t *testing.T) {
 	})
 	s.routed(s.vm1, s.vm2)
 
-	// Without the extension the kernel routes, as if it had never been installed; then with it
-	// again.
+	// Without the extension the kernel routes, as if the extension had never been installed. Then
+	// the extension is used again.
 	s.restartL3(s.hosts[0], false)
 	tap := s.tap(s.hosts[0], 0)
 	s.reaches(s.vm1, s.vm2.IP())
@@ -437,7 +438,7 @@ func (s *site) restartL3(h *Host, extension bool) {
 	s.agentsReport()
 }
 
-// watchStatuses watches the router's ports until the returned function is called, which
+// watchStatuses watches the router's ports until the returned function is called. That function
 // returns the statuses other than ACTIVE.
 func (s *site) watchStatuses() func() []string {
 	ctx, cancel := context.WithCancel(s.t.Context())

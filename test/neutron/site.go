@@ -16,8 +16,8 @@ type Host struct {
 }
 
 // Build makes a cloud of one or two hosts, which have an Open vSwitch with an integration bridge.
-// The first host also has the server. ofdvr runs on each host. The parameter extension sets
-// whether the L3 agents have ofdvr's extension. For tools see [Start].
+// The first host also has the server. ofdvr runs on each host. If extension is true, the L3 agents
+// have ofdvr's extension. For tools see [Start].
 func Build(ctx context.Context, tools string, extension bool, bare ...*lab.Host) (*Cloud, []*Host, error) {
 	if len(bare) == 2 {
 		if err := bare[0].Wire(ctx, bare[1], uplink); err != nil {

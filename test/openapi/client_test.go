@@ -1,5 +1,5 @@
-// Package openapi_test checks the API's description: a client that a public generator
-// makes of it has to work with a daemon.
+// Package openapi_test checks the API's description: a public generator makes a client from it, and
+// the client must work with a daemon.
 package openapi_test
 
 import (
@@ -17,9 +17,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// TestGeneratedClient generates a client with oapi-codegen, from the description that a
-// daemon serves, and uses it with that daemon. The generator is at the version that
-// testdata/client/go.mod names; the first run downloads and builds it.
+// TestGeneratedClient generates a client with oapi-codegen, from the description that a daemon
+// serves, and uses it with that daemon. The version of the generator is in testdata/client/go.mod.
+// The first run downloads and builds it.
 func TestGeneratedClient(t *testing.T) {
 	socket := daemon(t)
 	dir := t.TempDir()
