@@ -29,13 +29,14 @@ func (c *Controller) setFabric(w *world) (left *session) {
 		w.fabric = &routerState{router: &routing.Router{ID: routing.FabricBridge, Fallback: routing.FallbackNone,
 			Bridge: routing.Bridge{Managed: true, Name: routing.FabricBridge}}}
 		w.hosts = hosts.New(c.cfg.Host, c.cfg.Version, rand.Uint64())
+		w.seen = newObserved(c.log)
 		if w.plugged != nil {
 			w.hosts.SetOwn(w.plugged)
 		}
 		w.digest = topology.DigestOf(w.intent.Index)
 		w.hosts.SetIntent(w.digest.String())
 	case !spans && w.fabric != nil:
-		left, w.fabric, w.hosts, w.recalled = w.fabric.session, nil, nil, false
+		left, w.fabric, w.hosts, w.seen, w.recalled = w.fabric.session, nil, nil, nil, false
 		w.replace(w.intent.Index)
 	}
 	if spans {
@@ -170,8 +171,10 @@ func (w *world) move(ports []string) {
 	for _, id := range ports {
 		p, ok := w.intent.Index.Port(id)
 		if !ok {
+			w.seen.forget(id)
 			continue
 		}
+		w.seen.look(w.hosts, &p)
 		if p = w.where(p); !samePlace(w.placed, &p) {
 			change.Put.Ports = append(change.Put.Ports, p)
 		}
@@ -212,6 +215,7 @@ func (c *Controller) tickHosts(w *world) {
 	}
 	send, _, changed := w.hosts.Tick(time.Now())
 	w.move(changed)
+	w.seen.listen(w.hosts, time.Now())
 	w.sendMessages(send)
 }
 

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,15 +15,18 @@ type HostStatus struct {
 	ID      string    `json:"id"`
 	Self    bool      `json:"self,omitempty"`           // this host
 	Tunnel  string    `json:"tunnel,omitempty"`         // type and address; absent if the host has no tunnels
+	Uplink  string    `json:"uplink,omitempty"`         // interface; absent: it has none
 	Heard   time.Time `json:"heard,omitzero"`           // time of the last message; absent before the first, and for this host
 	Alive   bool      `json:"alive"`                    // messages pass
 	Version string    `json:"version,omitempty"`        // version of its ofdvr; absent if not known
 	Differs bool      `json:"intent_differs,omitempty"` // its intent differs from ours
 	Ports   int       `json:"machines"`                 // number of machines that are plugged in there
+	// Problems are those of the Status that concern the host.
+	Problems []string `json:"problems,omitempty"`
 }
 
 // hostStatus returns the status of all hosts.
-func (c *Controller) hostStatus(w *world) (out []HostStatus) {
+func (c *Controller) hostStatus(w *world, problems []hostProblem) (out []HostStatus) {
 	known := make(map[string]HostStatus)
 	if w.hosts != nil {
 		for _, s := range w.hosts.States(time.Now()) {
@@ -37,16 +41,31 @@ func (c *Controller) hostStatus(w *world) (out []HostStatus) {
 		if a := h.Tunnel.Address; a.IsValid() {
 			s.Tunnel = fmt.Sprintf("%v %v", h.Tunnel.Type, a)
 		}
+		s.Uplink = h.Uplink
+		for _, p := range problems {
+			if slices.Contains(p.hosts, h.ID) {
+				s.Problems = append(s.Problems, p.text)
+			}
+		}
 		out = append(out, s)
 	}
 	return out
 }
 
+// A hostProblem is a problem between hosts.
+type hostProblem struct {
+	text  string
+	hosts []string // that it concerns
+}
+
 // hostProblems returns the problems between hosts.
-func (c *Controller) hostProblems(w *world) (out []string) {
+func (c *Controller) hostProblems(w *world) (out []hostProblem) {
 	x := w.intent.Index
 	if w.hosts == nil {
 		return c.alone(x)
+	}
+	add := func(hosts []string, format string, args ...any) {
+		out = append(out, hostProblem{fmt.Sprintf(format, args...), hosts})
 	}
 	var silent, differ []string
 	for _, s := range w.hosts.States(time.Now()) {
@@ -58,21 +77,21 @@ func (c *Controller) hostProblems(w *world) (out []string) {
 		}
 	}
 	if len(silent) > 0 {
-		out = append(out, fmt.Sprintf("no messages from %s: packets may not pass between its machines and those of this host. "+
-			"Check whether ofdvr runs there, and whether tunnel packets pass (ofdvr doctor); routing goes on as if they did", plural("host", silent)))
+		add(silent, "no messages from %s: packets may not pass between its machines and those of this host. "+
+			"Check whether ofdvr runs there, and whether tunnel packets pass (ofdvr doctor); routing goes on as if they did", plural("host", silent))
 	}
 	if len(differ) > 0 {
-		out = append(out, fmt.Sprintf("%s has another intent than this host: give all hosts the same file (ofdvr status shows the hash)", plural("host", differ)))
+		add(differ, "%s has another intent than this host: give all hosts the same file (ofdvr status shows the hash)", plural("host", differ))
 	}
 	for i, id := range w.hosts.Conflicts() {
 		if i == maxConflictProblems {
-			out = append(out, fmt.Sprintf("%d more machines are plugged in on several hosts", len(w.hosts.Conflicts())-i))
+			add(nil, "%d more machines are plugged in on several hosts", len(w.hosts.Conflicts())-i)
 			break
 		}
 		p, _ := x.Port(id)
-		at := w.hosts.Conflict(id, p.Host)
-		out = append(out, fmt.Sprintf("the machine of port %s is plugged in on hosts %s: %s, where it was plugged in last, has it. Unplug it elsewhere, or give one of the machines another ID",
-			id, strings.Join(at, " and "), at[0]))
+		at := w.hosts.Reporters(id, p.Host)
+		add(at, "the machine of port %s is plugged in on hosts %s: %s, where it was plugged in last, has it. Unplug it elsewhere, or give one of the machines another ID",
+			id, strings.Join(at, " and "), at[0])
 	}
 	return out
 }
@@ -82,7 +101,7 @@ func (c *Controller) hostProblems(w *world) (out []string) {
 const maxConflictProblems = 20
 
 // alone returns a problem if the intent has hosts, but not this host.
-func (c *Controller) alone(x *routing.Index) []string {
+func (c *Controller) alone(x *routing.Index) []hostProblem {
 	some := false
 	for range x.Hosts("") {
 		some = true
@@ -92,7 +111,7 @@ func (c *Controller) alone(x *routing.Index) []string {
 	case !some:
 		return nil
 	case h == nil:
-		return []string{fmt.Sprintf("the intent has hosts, but none is called %q, the name of this host: no packets pass to other hosts. Add it to the hosts, or give --host", c.cfg.Host)}
+		return []hostProblem{{text: fmt.Sprintf("the intent has hosts, but none is called %q, the name of this host: no packets pass to other hosts. Add it to the hosts, or give --host", c.cfg.Host)}}
 	}
 	return nil
 }

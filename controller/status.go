@@ -146,8 +146,11 @@ func (c *Controller) status(w *world) Status {
 		}
 	}
 	s.Settled = w.lead && len(s.Problems) == 0 && (c.lifecycle == nil || c.lifecycleComplete(w) && w.lifecycle.Settled)
-	s.Hosts = c.hostStatus(w)
-	s.Problems = append(s.Problems, c.hostProblems(w)...) // these do not keep this host from being ready
+	between := c.hostProblems(w) // these do not keep this host from being ready
+	s.Hosts = c.hostStatus(w, between)
+	for _, p := range between {
+		s.Problems = append(s.Problems, p.text)
+	}
 	if w.fabric != nil {
 		f := c.routerStatus(w, w.fabric)
 		s.Fabric, s.Settled = &f, s.Settled && f.Settled

@@ -30,6 +30,7 @@ type world struct {
 	fabric  *routerState            // the fabric bridge; nil if the host has none
 	host    string                  // the ID of this host
 	hosts   *hosts.Table            // nil without a fabric bridge
+	seen    *observed               // nil without a fabric bridge
 	digest  topology.Digest         // digest of the intent, if this host has a fabric bridge
 	probing []*probing              // probes of other hosts
 	placed  *routing.Index          // the intent's index, with ports on the hosts where their machines are

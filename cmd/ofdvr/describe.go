@@ -176,6 +176,8 @@ func (d *description) host(h *routing.Host) error {
 		switch {
 		case st.Self:
 			d.line("State", "this host, with %s plugged in", count(st.Ports, "machine"))
+		case st.Tunnel == "" && st.Uplink != "":
+			d.line("State", "not known: only hosts with tunnels send messages; packets pass by the uplinks")
 		case st.Tunnel == "":
 			d.line("State", "not known: only hosts with tunnels send messages")
 		case st.Heard.IsZero():
@@ -186,8 +188,18 @@ func (d *description) host(h *routing.Host) error {
 		if st.Version != "" {
 			d.line("Version", "%s", st.Version)
 		}
-		if st.Differs {
-			d.line("Problem", "its intent is another one than that of this host")
+		if st.Self || st.Alive {
+			if err := d.plugged(h.ID); err != nil {
+				return err
+			}
+		}
+		for _, p := range st.Problems {
+			d.line("Problem", "%s", p)
+		}
+		for _, p := range s.Warnings {
+			if st.Self {
+				d.line("Warning", "%s", p)
+			}
 		}
 	}
 	ports, err := kindWords[2].fetch(d.cmd.Context(), d.client, nil, url.Values{"host": {h.ID}})

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +19,8 @@ import (
 
 func newEvents() *cobra.Command {
 	var c clientFlags
-	var output, router, level string
+	var output, level, since string
+	filters := map[string]*string{"router": new(string), "network": new(string), "port": new(string), "host": new(string)}
 	var last int
 	var follow bool
 	cmd := &cobra.Command{
@@ -28,10 +30,12 @@ func newEvents() *cobra.Command {
 		Short:      "Show recent changes, repairs, refusals and connections",
 		Long: `Events shows recent events: changes of the intent, of flows, OVSDB and
 namespaces, repairs of other programs' changes (level warn), refusals by
-switches, and connections that opened and closed. The daemon keeps the latest
-thousand events. Its log has all of them.`,
+switches, connections that opened and closed, machines that moved from host to
+host, and hosts whose messages ended. The daemon keeps the latest thousand
+events. Its log has all of them. An event must match all filters.`,
 		Example: `  ofdvr events --router r1
-  ofdvr events --level warn -f`,
+  ofdvr events --level warn --since 10m -f
+  ofdvr events --host h2`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
@@ -43,13 +47,26 @@ thousand events. Its log has all of them.`,
 			if last < 1 || last > maxEvents {
 				return misuse("--last %d: want a number from 1 to %d", last, maxEvents)
 			}
+			q := url.Values{"level": {level}}
+			if since != "" {
+				after, err := pastTime(since, time.Now())
+				if err != nil {
+					return err
+				}
+				q.Set("after", after.Format(time.RFC3339Nano))
+				if !cmd.Flags().Changed("last") {
+					last = maxEvents
+				}
+			}
+			q.Set("limit", strconv.Itoa(last))
 			client, err := c.open()
 			if err != nil {
 				return err
 			}
-			q := url.Values{"limit": {strconv.Itoa(last)}, "level": {level}}
-			if router != "" {
-				q.Set("router", router) // a deleted router has events too
+			for name, v := range filters {
+				if *v != "" {
+					q.Set(name, *v) // a deleted object has events too
+				}
 			}
 			if err := resolveFilters(cmd.Context(), client, q); err != nil {
 				return err
@@ -85,14 +102,34 @@ thousand events. Its log has all of them.`,
 	}
 	c.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&router, "router", "", "only events of `ROUTER`, by ID or name")
+	f.StringVar(filters["router"], "router", "", "only events of `ROUTER`, by ID or name")
+	f.StringVar(filters["network"], "network", "", "only events of the machines on `NETWORK`, and of the routers with an interface on it")
+	f.StringVar(filters["port"], "port", "", "only events of the machine of `PORT`")
+	f.StringVar(filters["host"], "host", "", "only events of `HOST`, such as machines that moved from it or to it")
+	f.StringVar(&since, "since", "", "only events after `TIME`: 10m, 2026-11-30 19:00 or 2026-11-30T19:00:00Z")
 	f.StringVar(&level, "level", "info", "only events of at least `LEVEL`: info, warn or error")
 	f.IntVarP(&last, "last", "n", 100, "the latest `N` events, at most 1000")
 	f.BoolVarP(&follow, "follow", "f", false, "continue with new events until interrupted")
-	cmd.RegisterFlagCompletionFunc("router", c.complete("router"))
+	for name := range filters {
+		cmd.RegisterFlagCompletionFunc(name, c.complete(name))
+	}
 	cmd.RegisterFlagCompletionFunc("level", cobra.FixedCompletions([]string{"info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp))
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
+}
+
+// pastTime returns the time that text names: a duration before now, or a time, in the local time zone
+// if it has none.
+func pastTime(text string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, misuse("--since %s: want a duration such as 10m, or a time such as %s", text, now.Format("2006-01-02 15:04"))
 }
 
 // printLogged prints an event as a line. names has the texts to show for routers.

@@ -11,9 +11,8 @@ import (
 var habits = map[string]map[string]string{
 	"events": {
 		"tail": "-n N shows the latest N events", "lines": "-n N shows the latest N events", "limit": "-n N shows the latest N events",
-		"since": "-n N shows the latest N events, and the log has all", "until": "-n N shows the latest N events, and the log has all",
+		"until": "--since TIME and -n N select events, and the log has all",
 		"watch": "-f continues with new events", "w": "-f continues with new events",
-		"network": "--router selects events, and grep can do the rest", "port": "--router selects events, and grep can do the rest",
 	},
 	"get": {
 		"show-labels": "-o yaml shows labels, and -l selects by them", "labels": "-l selects by labels, and -o yaml shows them",

@@ -25,7 +25,7 @@ func spanning(t *testing.T) *server {
 	t.Helper()
 	inDir(t, map[string]string{"spanning.yaml": spanningTopology})
 	d := startDaemon(t, nil, 0)
-	d.hosts = []controller.HostStatus{{ID: "h1", Tunnel: "geneve 192.0.2.1", Self: true, Alive: true, Version: "v1", Ports: 1}, {ID: "h2", Tunnel: "vxlan 192.0.2.2", Differs: true}, {ID: "h3"}}
+	d.hosts = []controller.HostStatus{{ID: "h1", Tunnel: "geneve 192.0.2.1", Self: true, Alive: true, Version: "v1", Ports: 1}, {ID: "h2", Tunnel: "vxlan 192.0.2.2", Problems: []string{"no messages from host h2"}}, {ID: "h3"}}
 	out, _ := d.ofdvr(0, "apply", "-f", "spanning.yaml")
 	if !strings.HasPrefix(out, "host/h1 created\nhost/h2 created\nhost/h3 created\nnetwork/blue created\n") {
 		t.Errorf("apply prints\n%s", out)
@@ -92,7 +92,7 @@ Programmed:  yes
 Degraded:    no
 `, "describe", "host", "left")
 	for args, want := range map[string]string{
-		"describe host h2":      "State:       no message of it has arrived\nProblem:     its intent is another one than that of this host\nPorts:       0 expected on it\n",
+		"describe host h2":      "State:       no message of it has arrived\nProblem:     no messages from host h2\nPorts:       0 expected on it\n",
 		"describe host h3":      "Tunnel:      none: networks with a VNI do not reach the host\n",
 		"describe network blue": "VLAN:        chosen by each host\nVNI:         5001\nBroadcast:   dhcp\nMTU:         1500\n",
 		"describe port vm1":     "MAC:         02:00:00:00:01:10\nHost:        h1\n",

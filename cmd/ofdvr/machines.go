@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/ofdvr/ofdvr/controller/api"
 )
@@ -70,4 +72,25 @@ func seenText(m api.Machine) string {
 		return "no"
 	}
 	return cmp.Or(m.State, "unknown")
+}
+
+// plugged prints the machines that are plugged in on a host.
+func (d *description) plugged(host string) error {
+	machines, err := machinesOf(d.cmd.Context(), d.client, nil, url.Values{"at": {host}})
+	if err != nil {
+		return err
+	}
+	ids := slices.Sorted(maps.Keys(machines))
+	for i, id := range ids[:min(len(ids), maxDescribed)] {
+		text := fmt.Sprintf("%s, network %s", id, machines[id].Network)
+		if i == 0 {
+			d.line("Machines", "%s", text)
+		} else {
+			d.more("%s", text)
+		}
+	}
+	if left := len(ids) - maxDescribed; left > 0 {
+		d.more("and %d more: ofdvr get ports -o wide", left)
+	}
+	return nil
 }

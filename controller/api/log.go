@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -17,11 +18,15 @@ import (
 const eventsWait = 30 * time.Second
 
 type eventsInput struct {
-	Since  uint64 `query:"since" doc:"Only events after this one"`
-	Router string `query:"router" doc:"Only events of this router"`
-	Level  string `query:"level" enum:"info,warn,error" default:"info" doc:"Only events of at least this level"`
-	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Maximum number; the latest are returned"`
-	Wait   bool   `query:"wait" doc:"Wait for an event, up to 30 seconds"`
+	Since   uint64    `query:"since" doc:"Only events after this one"`
+	After   time.Time `query:"after" doc:"Only events after this time"`
+	Router  string    `query:"router" doc:"Only events of this router"`
+	Network string    `query:"network" doc:"Only events of the machines on this network, and of the routers with an interface on it"`
+	Port    string    `query:"port" doc:"Only events of the machine of this port"`
+	Host    string    `query:"host" doc:"Only events of this host, such as machines that move from it or to it"`
+	Level   string    `query:"level" enum:"info,warn,error" default:"info" doc:"Only events of at least this level"`
+	Limit   int       `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Maximum number; the latest are returned"`
+	Wait    bool      `query:"wait" doc:"Wait for an event, up to 30 seconds"`
 }
 
 func (s *service) registerLog(a huma.API) {
@@ -69,7 +74,7 @@ func (s *service) events(ctx context.Context, in *eventsInput) (*struct{ Body Ev
 		entries, more := s.log.Since(out.Next)
 		for _, e := range entries {
 			out.Next = e.Seq
-			if d := eventDocument(e); in.wants(d) {
+			if d := eventDocument(e); in.wants(d, s.intent.Intent().Index) {
 				out.Events = append(out.Events, d)
 			}
 		}
@@ -89,25 +94,59 @@ func (s *service) events(ctx context.Context, in *eventsInput) (*struct{ Body Ev
 	return &struct{ Body EventsDocument }{out}, nil
 }
 
-// knows returns an error if a client's first request is for a router that neither exists nor has
+// objects returns the objects that the filters name.
+func (in *eventsInput) objects() (all []ledger.Object) {
+	for _, o := range []ledger.Object{{Kind: routing.KindRouter, ID: in.Router}, {Kind: routing.KindNetwork, ID: in.Network}, {Kind: routing.KindPort, ID: in.Port}, {Kind: routing.KindHost, ID: in.Host}} {
+		if o.ID != "" {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+// knows returns an error if a client's first request names an object that neither exists nor has
 // events.
 func (s *service) knows(in *eventsInput) error {
-	o := ledger.Object{Kind: routing.KindRouter, ID: in.Router}
 	st := s.intent.Intent()
-	if in.Router == "" || in.Since > 0 || st.Has(o) {
+	if in.Since > 0 {
 		return nil
 	}
 	entries, _ := s.log.Since(0)
-	if slices.ContainsFunc(entries, func(e logging.Entry) bool { return eventDocument(e).Router == in.Router }) {
-		return nil // it was deleted
+	for _, o := range in.objects() {
+		deleted := func(e logging.Entry) bool { return concerns(eventDocument(e), o, st.Index) }
+		if !st.Has(o) && !slices.ContainsFunc(entries, deleted) {
+			return st.NotFound(o)
+		}
 	}
-	return st.NotFound(o)
+	return nil
 }
 
 var levels = map[string]int{"info": 1, "warn": 2, "error": 3}
 
-func (in *eventsInput) wants(d EventDocument) bool {
-	return (in.Router == "" || d.Router == in.Router) && levels[d.Level] >= levels[in.Level]
+func (in *eventsInput) wants(d EventDocument, x *routing.Index) bool {
+	for _, o := range in.objects() {
+		if !concerns(d, o, x) {
+			return false
+		}
+	}
+	return d.Time.After(in.After) && levels[d.Level] >= levels[in.Level]
+}
+
+// concerns reports whether an event is about an object.
+func concerns(d EventDocument, o ledger.Object, x *routing.Index) bool {
+	is := func(keys ...string) bool {
+		return slices.ContainsFunc(keys, func(key string) bool { return d.Fields[key] == o.ID })
+	}
+	switch o.Kind {
+	case routing.KindRouter:
+		return d.Router == o.ID
+	case routing.KindNetwork:
+		return is("network") || d.Router != "" && slices.ContainsFunc(x.Legs(o.ID), func(l routing.Leg) bool { return l.Router.ID == d.Router })
+	case routing.KindPort:
+		return is("port")
+	}
+	several, _ := d.Fields["hosts"].(string)
+	return is("host", "from", "to") || slices.Contains(strings.Fields(several), o.ID)
 }
 
 func eventDocument(e logging.Entry) EventDocument {

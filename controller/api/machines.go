@@ -38,6 +38,7 @@ type MachineCounts struct {
 type machinesInput struct {
 	Listing
 	PortFilter
+	At    string `query:"at" doc:"Only those that are on this host, as far as it is known"`
 	State string `query:"state" enum:"seen,not_seen,elsewhere,unknown" doc:"Only those in this state"`
 }
 
@@ -64,7 +65,11 @@ func (s *service) registerMachines(a huma.API) {
 				if v == nil {
 					v = machines.NewView(x, e)
 				}
-				return keep(x, p) && (in.State == "" || string(v.Look(&p).State) == in.State)
+				if !keep(x, p) || in.State == "" && in.At == "" {
+					return keep(x, p)
+				}
+				m := v.Look(&p)
+				return (in.State == "" || string(m.State) == in.State) && (in.At == "" || v.Place(m) == in.At)
 			},
 			convert: func(p routing.Port) Machine { return machineDocument(&p, v.Look(&p)) },
 		})

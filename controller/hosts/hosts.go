@@ -318,6 +318,10 @@ func (t *Table) Place(port, intended string) string {
 	return intended
 }
 
+// Reporters returns the hosts that report the machine of a port; the first has it. intended is the
+// host that the intent names, "" for none.
+func (t *Table) Reporters(port, intended string) []string { return t.claimants(port, intended) }
+
 // Elsewhere returns the ports with machines that another host claims and has, and the host of
 // each. intended returns the host that the intent names for a port.
 func (t *Table) Elsewhere(intended func(port string) string) map[string]string {
@@ -328,15 +332,6 @@ func (t *Table) Elsewhere(intended func(port string) string) map[string]string {
 		}
 	}
 	return out
-}
-
-// Conflict returns the hosts that claim the machine of a port, if there are several. The
-// machine counts as being on the first of them.
-func (t *Table) Conflict(port, intended string) []string {
-	if claimants := t.claimants(port, intended); len(claimants) > 1 {
-		return claimants
-	}
-	return nil
 }
 
 // claimants returns the hosts that claim a port. The machine counts as being on the first of

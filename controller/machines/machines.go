@@ -54,6 +54,17 @@ func NewView(x *routing.Index, e *Evidence) *View {
 	return &View{x: x, e: e, vlans: make(map[string]uint16)}
 }
 
+// Place returns the host on which the machine of s is, "" if that is not known.
+func (v *View) Place(s Sighting) string {
+	switch {
+	case s.State != Seen:
+		return ""
+	case s.Remote:
+		return s.Host
+	}
+	return v.e.host
+}
+
 // Counts are the numbers of ports in each state.
 type Counts map[State]int
 

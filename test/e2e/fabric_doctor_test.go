@@ -49,6 +49,20 @@ func TestFabricDoctor(t *testing.T) {
 	}
 	delete(f.machines, "copy")
 	f.settle()
+	const moved = "machine moved to another host  from=h2  network=blue  port=b11  to=h1"
+	h1.eventually("the event of the move", func() error { return lacks(h1.ofdvr(0, "events"), moved) })
+	for filter, has := range map[string]bool{"--port b11": true, "--host h1": true, "--host h2": true, "--network blue --port b11 --since 1h": true,
+		"--port b21": false, "--host h3": false, "--network green": false, "--level warn": false, "--since 2999-01-01": false} {
+		if got := h1.ofdvr(0, append([]string{"events"}, strings.Fields(filter)...)...); strings.Contains(got, moved) != has {
+			t.Errorf("events %s:\n%s", filter, got)
+		}
+	}
+	mustHave(t, h1.ofdvr(0, "events", "--host", "h2", "--level", "warn"), `machine is plugged in on several hosts, the first has it  hosts="h2 h1"  network=blue  port=b11`)
+	mustHave(t, h1.ofdvr(1, "events", "--port", "b99"), `port "b99"`)
+	for _, want := range []string{"State:       alive, last message ", "Machines:    b21, network blue\n             g21, network green\n", "Ports:       2 expected on it"} {
+		mustHave(t, h1.ofdvr(0, "describe", "host", "h2"), want)
+	}
+	mustHave(t, h1.ofdvr(0, "describe", "host", "h1"), "Machines:    b11, network blue\n             g11, network green\n")
 
 	// Another file.
 	h2.write(fleetTopology(3, blueAndGreen, strings.Fields("b11 g11 b21 g21 b31")))
@@ -62,6 +76,8 @@ func TestFabricDoctor(t *testing.T) {
 	}
 	mustHave(t, h1.ofdvr(1, "doctor"), "PROBLEM  host h2: the tunnel to geneve 192.168.77.2 does not pass packets")
 	h1.reportsProblem("no messages from host h2: packets may not pass")
+	mustHave(t, h1.ofdvr(0, "events", "--host", "h2", "--level", "warn"), "no messages of another host arrive, packets may not pass between its machines and those of this host  host=h2")
+	mustHave(t, h1.ofdvr(0, "describe", "host", "h2"), "Problem:     no messages from host h2: packets may not pass")
 	h1.ofdvr(0, "status", "--wait") // problems of another host do not make this host unready
 	h1.ofdvr(1, "status", "--exit-code")
 	if err := f.links[1].Up(t.Context()); err != nil {

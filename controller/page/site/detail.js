@@ -7,7 +7,7 @@ import { doctorSection } from "./doctor.js";
 import { EventList } from "./events.js";
 import { flowsSection } from "./flows.js";
 import { Listbox } from "./listbox.js";
-import { keyOf, nameOf, overall, parseKey, plural, portHealth, routerHealth, subnet } from "./model.js";
+import { hostHealth, hostText, keyOf, nameOf, overall, parseKey, plural, portHealth, routerHealth, subnet } from "./model.js";
 import { both, packets, rateKey, sum } from "./rates.js";
 import { Spark } from "./spark.js";
 import { zoned } from "./time.js";
@@ -283,7 +283,7 @@ export class Detail {
           problems([...(s.problems ?? []), ...(s.warnings ?? [])]),
           h("section", {}, h("h3", {}, "Intent"), facts(["Revision", s.intent.revision.toLocaleString("en")], ...[source("File", s.intent.file), source("Store", s.intent.store)].filter(Boolean),
             ["Open vSwitch", s.ovsdb ? `${s.ovsdb.endpoint}, ${s.ovsdb.connected ? "connected" : "not connected"}` : "none configured"])),
-          s.hosts?.length ? h("section", {}, h("h3", {}, "Hosts"), facts(...s.hosts.map((o) => [page.world.hosts.get(o.id)?.name ?? o.id, `${o.tunnel ?? "no tunnel"}, ${o.self ? "this host" : o.alive ? "alive" : "silent"}, ${plural(o.machines, "machine")}`]))) : null,
+          s.hosts?.length ? h("section", {}, h("h3", {}, "Hosts"), facts(...s.hosts.map((o) => [page.world.hosts.get(o.id)?.name ?? o.id, h("span", {}, pill(hostHealth(o)), h("span", { class: "reason" }, hostText(o)), (o.problems ?? []).map((p) => h("span", { class: "reason" }, p)))]))) : null,
           routers.length ? h("section", {}, h("h3", {}, "Routers with problems"), h("ul", { class: "ill" }, routers.slice(0, 50).map((r) => h("li", {}, pill(routerHealth(r)), this.link("router", r.id), (r.problems ?? []).map((p) => h("span", { class: "reason" }, p)))),
             routers.length > 50 ? h("li", {}, `and ${routers.length - 50} more; the list can be sorted by state`) : null)) : null,
         ];

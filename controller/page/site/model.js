@@ -206,6 +206,20 @@ export function routerHealth(status) {
   return status.settled ? { level: "ok", word: "settled" } : { level: "busy", word: status.state };
 }
 
+// hostHealth says how another host is, or this one, from its entry in the status.
+export function hostHealth(o) {
+  if (o.self) return o.problems?.length ? { level: "warn", word: "this host" } : { level: "ok", word: "this host" };
+  if (!o.tunnel) return { level: "idle", word: "not known" };
+  if (!o.alive) return { level: "warn", word: "silent" };
+  return o.problems?.length ? { level: "warn", word: "alive, with problems" } : { level: "ok", word: "alive" };
+}
+
+// hostText says how packets reach a host, and how many machines are there if that is known.
+export function hostText(o) {
+  const by = [o.tunnel && `tunnel ${o.tunnel}`, o.uplink && `uplink ${o.uplink}`].filter(Boolean);
+  return [by.join(", ") || "no tunnel and no uplink", ...(o.self || o.tunnel ? [plural(o.machines, "machine")] : [])].join(", ");
+}
+
 // SEEN says how a machine is, by its state on the integration bridge.
 const SEEN = {
   seen: { level: "ok", word: "seen" },

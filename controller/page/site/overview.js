@@ -3,7 +3,7 @@
 import { doctorSection } from "./doctor.js";
 import { attr, h, pill, sign, write } from "./dom.js";
 import { EventList } from "./events.js";
-import { byID, keyOf, nameOf, plural, routerHealth } from "./model.js";
+import { byID, hostHealth, keyOf, nameOf, plural, routerHealth } from "./model.js";
 import { bits, both, packets, sum } from "./rates.js";
 import { Spark } from "./spark.js";
 
@@ -39,11 +39,13 @@ export class Overview {
     this.more = h("button", { type: "button", class: "link", onclick: () => list("router") });
     this.events = new EventList({ open, most: 50 });
     this.problems = h("ul", { class: "problems" });
+    this.hosts = new Table("Hosts", ["Host", "State", "Reached by", "Machines"], () => this.hostRow());
     el.append(
       this.problems,
       h("div", { class: "columns" },
         h("div", { class: "column" }, h("section", { class: "card" }, h("h2", {}, "Not well"), this.broken.el, this.more, this.seen = h("p", {}, sign("warn"), " ", this.missing)),
-          h("div", { class: "card" }, doctorSection())),
+          h("div", { class: "card" }, doctorSection()),
+          this.hostCard = h("section", { class: "card" }, h("h2", {}, "Hosts"), this.hosts.el, this.moreHosts = h("p", { class: "small" }))),
         h("div", { class: "column" }, h("section", { class: "card" }, h("h2", {}, "Traffic"), this.now, this.total.el, this.most), h("section", { class: "card" }, h("h2", {}, "Busiest"), this.busy.el))),
       h("div", { class: "card" }, this.events.el));
   }
@@ -57,6 +59,11 @@ export class Overview {
     const cells = [h("th", { scope: "row" }, open), h("td"), h("td", { class: "text" })];
     open.addEventListener("click", () => this.open(keyOf("router", open.dataset.id)));
     return { el: h("tr", {}, cells), open, cells };
+  }
+
+  hostRow() {
+    const cells = [h("th", { scope: "row" }), h("td"), h("td", { class: "text" }), h("td", { class: "number" })];
+    return { el: h("tr", {}, cells), cells };
   }
 
   busyRow() {
@@ -104,11 +111,28 @@ export class Overview {
       row.spark.set(history.routers.find((s) => s.router === id)?.out ?? []);
       write(row.cells[3], now.kernel > 0 ? packets(now.kernel) : "–");
     }, "Nothing was routed in the last 15 minutes.");
+    this.drawHosts(world, status?.hosts ?? []);
     const all = sum([...rates.of.values()]);
     write(this.now, `Routed now: ${both(all.out)}`);
     this.total.set(history.total.out);
     const kernel = all.kernel > 0 ? packets(all.kernel) + " handed to the kernel" : "Nothing is handed to the kernel";
     write(this.most, `${kernel}. ${history.total.out.length ? `The curve has the last ${minutes(history)}, up to ${bits(Math.max(0, ...history.total.out))}.` : "There is no history yet."}`);
+  }
+
+  // drawHosts shows the hosts: this one and those that are not well first.
+  drawHosts(world, hosts) {
+    const rank = (o) => (o.self ? 0 : hostHealth(o).level === "warn" ? 1 : 2);
+    this.hostCard.hidden = hosts.length === 0;
+    this.hosts.fill(hosts.toSorted((a, b) => rank(a) - rank(b) || byID(a.id, b.id)).slice(0, ROWS), (row, o) => {
+      const health = hostHealth(o);
+      write(row.cells[0], nameOf(world.hosts.get(o.id) ?? o));
+      if (row.word !== health.word + health.level) row.cells[1].replaceChildren(pill(health));
+      row.word = health.word + health.level;
+      write(row.cells[2], [o.tunnel, o.uplink].filter(Boolean).join(", ") || "–");
+      write(row.cells[3], o.self || o.tunnel ? o.machines.toLocaleString("en") : "–");
+    }, "");
+    this.moreHosts.hidden = hosts.length <= ROWS;
+    write(this.moreHosts, `and ${hosts.length - ROWS} more`);
   }
 
   refreshEvents() {
