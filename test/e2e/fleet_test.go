@@ -273,8 +273,13 @@ func (f *fleet) speak() {
 		})
 		at := record(f.t, m, all(came, isARP))
 		gateway := fmt.Sprintf("10.0.%d.1", f.network(name)+1)
-		ask(f.t, m, broadcast, address(m.MachineConfig, 0), gateway)
-		await(f.t, at, "the gateway's answer", arpFor(layers.ARPReply, gateway))
+		lab.Eventually(f.t, patience, "the gateway to answer "+m.Name, func() error { // ovs-vswitchd applies the tag a moment later
+			ask(f.t, m, broadcast, address(m.MachineConfig, 0), gateway)
+			ctx, cancel := context.WithTimeout(f.t.Context(), time.Second)
+			defer cancel()
+			_, err := at.Await(ctx, "the gateway's answer", arpFor(layers.ARPReply, gateway))
+			return err
+		})
 		at.Close()
 	}
 }
