@@ -19,7 +19,8 @@ import (
 
 func newEvents() *cobra.Command {
 	var c clientFlags
-	var output, level, since string
+	var output, level string
+	var since time.Duration
 	filters := map[string]*string{"router": new(string), "network": new(string), "port": new(string), "host": new(string)}
 	var last int
 	var follow bool
@@ -48,12 +49,11 @@ events. Its log has all of them. An event must match all filters.`,
 				return misuse("--last %d: want a number from 1 to %d", last, maxEvents)
 			}
 			q := url.Values{"level": {level}}
-			if since != "" {
-				after, err := pastTime(since, time.Now())
-				if err != nil {
-					return err
+			if cmd.Flags().Changed("since") {
+				if since <= 0 {
+					return misuse("--since %v: want a duration of more than 0s", since)
 				}
-				q.Set("after", after.Format(time.RFC3339Nano))
+				q.Set("age", strconv.FormatFloat(since.Seconds(), 'f', -1, 64))
 				if !cmd.Flags().Changed("last") {
 					last = maxEvents
 				}
@@ -94,6 +94,7 @@ events. Its log has all of them. An event must match all filters.`,
 				if !follow {
 					return nil
 				}
+				q.Del("age")
 				q.Set("since", strconv.FormatUint(d.Next, 10))
 				q.Set("limit", strconv.Itoa(maxEvents))
 				q.Set("wait", "true")
@@ -106,7 +107,7 @@ events. Its log has all of them. An event must match all filters.`,
 	f.StringVar(filters["network"], "network", "", "only events of the machines on `NETWORK`, and of the routers with an interface on it")
 	f.StringVar(filters["port"], "port", "", "only events of the machine of `PORT`")
 	f.StringVar(filters["host"], "host", "", "only events of `HOST`, such as machines that moved from it or to it")
-	f.StringVar(&since, "since", "", "only events after `TIME`: 10m, 2026-11-30 19:00 or 2026-11-30T19:00:00Z")
+	f.DurationVar(&since, "since", 0, "only events of the last `TIME`, such as 10m; without -n up to 1000")
 	f.StringVar(&level, "level", "info", "only events of at least `LEVEL`: info, warn or error")
 	f.IntVarP(&last, "last", "n", 100, "the latest `N` events, at most 1000")
 	f.BoolVarP(&follow, "follow", "f", false, "continue with new events until interrupted")
@@ -116,20 +117,6 @@ events. Its log has all of them. An event must match all filters.`,
 	cmd.RegisterFlagCompletionFunc("level", cobra.FixedCompletions([]string{"info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp))
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
-}
-
-// pastTime returns the time that text names: a duration before now, or a time, in the local time zone
-// if it has none.
-func pastTime(text string, now time.Time) (time.Time, error) {
-	if d, err := time.ParseDuration(text); err == nil && d > 0 {
-		return now.Add(-d), nil
-	}
-	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, misuse("--since %s: want a duration such as 10m, or a time such as %s", text, now.Format("2006-01-02 15:04"))
 }
 
 // printLogged prints an event as a line. names has the texts to show for routers.

@@ -18,15 +18,15 @@ import (
 const eventsWait = 30 * time.Second
 
 type eventsInput struct {
-	Since   uint64    `query:"since" doc:"Only events after this one"`
-	After   time.Time `query:"after" doc:"Only events after this time"`
-	Router  string    `query:"router" doc:"Only events of this router"`
-	Network string    `query:"network" doc:"Only events of the machines on this network, and of the routers with an interface on it"`
-	Port    string    `query:"port" doc:"Only events of the machine of this port"`
-	Host    string    `query:"host" doc:"Only events of this host, such as machines that move from it or to it"`
-	Level   string    `query:"level" enum:"info,warn,error" default:"info" doc:"Only events of at least this level"`
-	Limit   int       `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Maximum number; the latest are returned"`
-	Wait    bool      `query:"wait" doc:"Wait for an event, up to 30 seconds"`
+	Since   uint64  `query:"since" doc:"Only events after this one"`
+	Age     float64 `query:"age" minimum:"0" doc:"Only events of the last seconds, if it is not 0"`
+	Router  string  `query:"router" doc:"Only events of this router"`
+	Network string  `query:"network" doc:"Only events of the machines on this network, and of the routers with an interface on it"`
+	Port    string  `query:"port" doc:"Only events of the machine of this port"`
+	Host    string  `query:"host" doc:"Only events of this host, such as machines that move from it or to it"`
+	Level   string  `query:"level" enum:"info,warn,error" default:"info" doc:"Only events of at least this level"`
+	Limit   int     `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Maximum number; the latest are returned"`
+	Wait    bool    `query:"wait" doc:"Wait for an event, up to 30 seconds"`
 }
 
 func (s *service) registerLog(a huma.API) {
@@ -74,7 +74,7 @@ func (s *service) events(ctx context.Context, in *eventsInput) (*struct{ Body Ev
 		entries, more := s.log.Since(out.Next)
 		for _, e := range entries {
 			out.Next = e.Seq
-			if d := eventDocument(e); in.wants(d, s.intent.Intent().Index) {
+			if d := eventDocument(e); in.wants(d, s.intent.Intent().Index) && (in.Age == 0 || e.Age().Seconds() <= in.Age) {
 				out.Events = append(out.Events, d)
 			}
 		}
@@ -129,7 +129,7 @@ func (in *eventsInput) wants(d EventDocument, x *routing.Index) bool {
 			return false
 		}
 	}
-	return d.Time.After(in.After) && levels[d.Level] >= levels[in.Level]
+	return levels[d.Level] >= levels[in.Level]
 }
 
 // concerns reports whether an event is about an object.

@@ -29,6 +29,9 @@ type Entry struct {
 	Fields  map[string]any // numbers, strings and booleans
 }
 
+// Age returns the time since the entry was made.
+func (e Entry) Age() time.Duration { return time.Since(e.Time) }
+
 // NewJournal returns a Journal that keeps size entries.
 func NewJournal(size int) *Journal { return &Journal{size: size, changed: make(chan struct{})} }
 
