@@ -188,6 +188,7 @@ func (c *Controller) switchReported(w *world, s *session, id string, r reconcile
 		return
 	}
 	st.report, w.moved, w.unjudged[id] = r, true, true
+	first := st.applied.gen == 0
 	st.changes.reported(st, time.Now())
 	for len(st.wanted) > 0 && st.wanted[0].gen <= r.Confirmed {
 		st.changes.confirmed(st.applied, st.wanted[0], time.Now())
@@ -197,6 +198,10 @@ func (c *Controller) switchReported(w *world, s *session, id string, r reconcile
 		if asked := st.applied.asked; !asked.IsZero() {
 			c.rec.Applied(id, time.Since(asked))
 		}
+	}
+	if first && st.applied.gen != 0 && st == w.fabric { // messages did not pass before
+		w.hosts.Greet()
+		c.tickHosts(w)
 	}
 }
 

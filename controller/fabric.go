@@ -31,7 +31,8 @@ func (c *Controller) setFabric(w *world) (left *session) {
 		w.hosts = hosts.New(c.cfg.Host, c.cfg.Version, rand.Uint64())
 		w.seen = newObserved(c.log)
 		if w.plugged != nil {
-			w.hosts.SetOwn(w.plugged)
+			changed, _ := w.hosts.SetOwn(w.plugged)
+			w.move(changed)
 		}
 		w.digest = topology.DigestOf(w.intent.Index)
 		w.hosts.SetIntent(w.digest.String())

@@ -95,6 +95,9 @@ func (t *Table) SetPeers(ids []string, now time.Time) (changed []string) {
 	return changed
 }
 
+// Greet makes a hello due.
+func (t *Table) Greet() { t.next = time.Time{} }
+
 // SetIntent sets the digest of this host's intent. If the digest has changed, a hello is due.
 func (t *Table) SetIntent(digest string) {
 	if t.intent != digest {

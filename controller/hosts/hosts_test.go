@@ -258,9 +258,13 @@ func TestHelloAfterNewIntent(t *testing.T) {
 	table.Tick(now)
 	for _, c := range []struct {
 		digest string
+		greet  bool
 		sent   int
-	}{{"a", 0}, {"b", 1}, {"b", 0}} {
+	}{{"a", false, 0}, {"b", false, 1}, {"b", false, 0}, {"b", true, 1}} {
 		table.SetIntent(c.digest)
+		if c.greet {
+			table.Greet()
+		}
 		now = now.Add(time.Second)
 		send, _, _ := table.Tick(now)
 		if len(send) != c.sent {

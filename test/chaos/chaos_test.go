@@ -22,14 +22,28 @@ func TestMain(m *testing.M) { lab.Main(m) }
 
 // After each fault or change, the site is repaired. Only packets that the fault itself affects are
 // lost. No unnecessary flow mod is sent, and no counter decreases.
-func TestChaos(t *testing.T) { play(t, "FAULTS", *faults, chaos.Play) }
+func TestChaos(t *testing.T) { play(t, "FAULTS", *faults, alone(t, chaos.Play)) }
 
 // Kills and restarts of the daemon at any moment do not affect traffic, flows or counters.
-func TestKills(t *testing.T) { play(t, "KILLS", *kills, chaos.Kills) }
+func TestKills(t *testing.T) { play(t, "KILLS", *kills, alone(t, chaos.Kills)) }
+
+// alone returns f with a host of its own.
+func alone(t *testing.T, f func(context.Context, *lab.Host, chaos.Options) (*chaos.Report, error)) func(context.Context, chaos.Options) (*chaos.Report, error) {
+	h := lab.Boot(t)
+	return func(ctx context.Context, o chaos.Options) (*chaos.Report, error) { return f(ctx, h, o) }
+}
+
+// The laws hold on each of three hosts, with faults of each and between them.
+func TestHosts(t *testing.T) {
+	hosts := []*lab.Host{lab.Boot(t), lab.Boot(t), lab.Boot(t)}
+	_, links := lab.Connect(t, 0, hosts...)
+	play(t, "FAULTS", *faults, func(ctx context.Context, o chaos.Options) (*chaos.Report, error) {
+		return chaos.PlayHosts(ctx, hosts, links, o)
+	})
+}
 
 // play plays the given number of faults and reports the results.
-func play(t *testing.T, name string, times int, f func(context.Context, *lab.Host, chaos.Options) (*chaos.Report, error)) {
-	h := lab.Boot(t)
+func play(t *testing.T, name string, times int, f func(context.Context, chaos.Options) (*chaos.Report, error)) {
 	replay := fmt.Sprintf("make chaos SEED=%d %s=%d", *seed, name, times)
 	o := chaos.Options{Seed: *seed, Faults: times, Log: func(format string, args ...any) { fmt.Fprintf(t.Output(), format+"\n", args...) }}
 	if *only != "" {
@@ -37,7 +51,7 @@ func play(t *testing.T, name string, times int, f func(context.Context, *lab.Hos
 		replay += fmt.Sprintf(" ONLY=%q", *only)
 	}
 	t.Logf("seed %d; to repeat it: %s", *seed, replay)
-	report, err := f(t.Context(), h, o)
+	report, err := f(t.Context(), o)
 	if report != nil {
 		t.Logf("\n%v", report)
 		for _, b := range report.Broken {

@@ -32,6 +32,12 @@
 //   - No counter in /metrics decreases while the daemon runs.
 //   - The daemon's log has no panic and no data race.
 //
+// [PlayHosts] does the same on three hosts that an underlay connects. The machines are spread over
+// them, and each machine's router is on each host. There are other faults: of one host, of its link, of
+// the bridge that connects it to others; a machine moves; hosts have different files for a while, or
+// one of them is removed from the files and returned. The laws hold on each host, and one more: no
+// packet arrives twice. A [places] scope has the traffic that a fault of a host affects.
+//
 // [Kills] has only one fault. It kills the daemon and starts it again many times. Packets,
 // flows and the counters of interfaces must not be affected.
 package chaos

@@ -70,8 +70,8 @@ func changePort(t *document, r *rand.Rand) (string, scope) {
 func toggleNetwork(t *document, r *rand.Rand) (string, scope) {
 	k := 1 + r.IntN(3)
 	id := fmt.Sprintf("x%d", k)
-	added := toggle(&t.Networks, network{id, 10 + k, 1500}, func(n network) bool { return n.ID == id })
-	toggle(&t.Ports, port{"p" + id, id, fmt.Sprintf("02:00:00:00:3%d:01", k), []string{fmt.Sprintf("10.1.%d.10", k)}},
+	added := toggle(&t.Networks, network{ID: id, VLAN: 10 + k, MTU: 1500}, func(n network) bool { return n.ID == id })
+	toggle(&t.Ports, port{ID: "p" + id, Network: id, MAC: fmt.Sprintf("02:00:00:00:3%d:01", k), Addresses: []string{fmt.Sprintf("10.1.%d.10", k)}},
 		func(p port) bool { return p.Network == id })
 	x := t.router(routerID(1 + k%meshRouters))
 	toggle(&x.Interfaces, iface{x.ID + "-" + id, id, fmt.Sprintf("02:00:00:00:4%d:01", k), []string{fmt.Sprintf("10.1.%d.1/24", k)}},

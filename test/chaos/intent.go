@@ -15,15 +15,26 @@ import (
 
 // A document is the intent, in the structure of the topology file.
 type document struct {
+	Hosts    []host    `json:"hosts,omitempty"` // of [PlayHosts]
 	Networks []network `json:"networks"`
 	Routers  []router  `json:"routers"`
 	Ports    []port    `json:"ports"`
+}
+
+type host struct {
+	ID     string `json:"id"`
+	Tunnel tunnel `json:"tunnel"`
+}
+
+type tunnel struct {
+	Address string `json:"address"`
 }
 
 type network struct {
 	ID   string `json:"id"`
 	VLAN int    `json:"vlan"`
 	MTU  int    `json:"mtu"`
+	VNI  int    `json:"vni,omitempty"`
 }
 
 type router struct {
@@ -44,6 +55,7 @@ type port struct {
 	Network   string   `json:"network"`
 	MAC       string   `json:"mac"`
 	Addresses []string `json:"addresses"`
+	Host      string   `json:"host,omitempty"`
 }
 
 // On each of the networks n1 to n3, the mesh has one machine for each of the routers r1 and
@@ -86,14 +98,14 @@ func routerID(r int) string  { return fmt.Sprintf("r%d", r) }
 
 // meshPort returns the port of machine r of network n.
 func meshPort(n, r int) port {
-	return port{fmt.Sprintf("vm%d%d", n, r), networkID(n), fmt.Sprintf("02:00:00:00:1%d:0%d", n, r),
-		[]string{fmt.Sprintf("10.0.%d.1%d", n, r)}}
+	return port{ID: fmt.Sprintf("vm%d%d", n, r), Network: networkID(n), MAC: fmt.Sprintf("02:00:00:00:1%d:0%d", n, r),
+		Addresses: []string{fmt.Sprintf("10.0.%d.1%d", n, r)}}
 }
 
 // remotePort returns the k-th port of network n that has no machine on this host.
 func remotePort(n, k int) port {
-	return port{fmt.Sprintf("far%d%d", n, k), networkID(n), fmt.Sprintf("02:00:00:00:2%d:0%d", n, k),
-		[]string{fmt.Sprintf("10.0.%d.2%d", n, k)}}
+	return port{ID: fmt.Sprintf("far%d%d", n, k), Network: networkID(n), MAC: fmt.Sprintf("02:00:00:00:2%d:0%d", n, k),
+		Addresses: []string{fmt.Sprintf("10.0.%d.2%d", n, k)}}
 }
 
 // meshInterface returns the interface of router r on network n.
@@ -114,7 +126,7 @@ func meshRouter(r, networks int) router {
 func meshTopology() *document {
 	t := &document{}
 	for n := 1; n <= meshNetworks; n++ {
-		t.Networks = append(t.Networks, network{networkID(n), n, 1500})
+		t.Networks = append(t.Networks, network{ID: networkID(n), VLAN: n, MTU: 1500})
 		for r := 1; r <= meshRouters; r++ {
 			t.Ports = append(t.Ports, meshPort(n, r))
 		}
@@ -128,7 +140,7 @@ func meshTopology() *document {
 
 // clone returns a deep copy.
 func (t *document) clone() *document {
-	c := &document{slices.Clone(t.Networks), slices.Clone(t.Routers), slices.Clone(t.Ports)}
+	c := &document{slices.Clone(t.Hosts), slices.Clone(t.Networks), slices.Clone(t.Routers), slices.Clone(t.Ports)}
 	for i := range c.Routers {
 		c.Routers[i].Interfaces = slices.Clone(c.Routers[i].Interfaces)
 		for k := range c.Routers[i].Interfaces {

@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"testing"
@@ -36,6 +37,40 @@ func TestScript(t *testing.T) {
 			slices.Sort(kinds)
 			if n := len(slices.Compact(kinds)); n != len(faults) {
 				t.Errorf("seed %d, round %d: %d different kinds, want %d", seed, round, n, len(faults))
+			}
+		}
+	}
+}
+
+// TestScript, for fleets: the places of machines are a part of the layout, too.
+func TestFleetScript(t *testing.T) {
+	for seed := range uint64(3) {
+		o := Options{Seed: seed}
+		a, b := newFleetScript(o, 3), newFleetScript(o, 3)
+		for round := range 2 {
+			kinds := make(map[string]bool)
+			for range fleetFaults {
+				before, _ := a.layout.intent.file()
+				at := a.layout.at
+				kind, st := a.next()
+				again, same := b.next()
+				if kind != again || st.what != same.what {
+					t.Fatalf("seed %d: %s %s, and then %s %s", seed, kind, st.what, again, same.what)
+				}
+				kinds[kind] = true
+				after, err := a.layout.intent.file()
+				if _, invalid := a.layout.intent.model(); err != nil || invalid != nil {
+					t.Fatalf("seed %d, %s %s: %v %v\n%s", seed, kind, st.what, err, invalid, after)
+				}
+				if before != after && st.intent == nil {
+					t.Errorf("seed %d, %s %s: the intent has changed", seed, kind, st.what)
+				}
+				if moved := !maps.Equal(at, a.layout.at); moved != (st.at != nil) {
+					t.Errorf("seed %d, %s %s: a machine has moved: %v", seed, kind, st.what, moved)
+				}
+			}
+			if len(kinds) != len(fleetFaults) {
+				t.Errorf("seed %d, round %d: %d different kinds, want %d", seed, round, len(kinds), len(fleetFaults))
 			}
 		}
 	}

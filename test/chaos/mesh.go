@@ -27,13 +27,13 @@ const (
 // A pair is an ordered pair of machines, with the traffic from one to the other.
 type pair struct {
 	from, to *machine
-	conn     net.PacketConn // socket of the sender
-	addr     net.Addr       // address of the receiver
+	addr     net.Addr // address of the receiver
 
 	// These fields are for the current window, and guarded by mesh.mu.
 	first uint32 // sequence number of sent[0]
 	sent  []time.Time
 	got   []bool // by index in sent
+	twice int    // packets that have arrived again
 }
 
 func (p *pair) String() string { return p.from.Name + " → " + p.to.Name }
@@ -45,43 +45,71 @@ func (p *pair) routed() bool { return p.from.network != p.to.network }
 // numbers, which are counted on arrival. The packets sent between two calls of [mesh.cut] form
 // a window, so every packet belongs to a window.
 type mesh struct {
-	machines []*machine
-	pairs    []*pair
-	conns    []net.PacketConn
+	machines  []*machine
+	pairs     []*pair
+	receivers *errgroup.Group // set by run
 
 	mu      sync.Mutex
-	paused  bool // nothing is sent
-	total   int  // packets sent in all windows
+	conns   map[*machine]net.PacketConn // nil for a machine that is unplugged
+	paused  bool                        // nothing is sent
+	total   int                         // packets sent in all windows
 	sendErr error
 }
 
 // newMesh opens the sockets in the machines. The caller must call run.
 func newMesh(ctx context.Context, plugged map[*machine]*lab.Machine, order []*machine) (*mesh, error) {
-	m := &mesh{machines: order}
-	conns := make(map[*machine]net.PacketConn)
-	addrs := make(map[*machine]net.Addr)
+	m := &mesh{machines: order, conns: make(map[*machine]net.PacketConn)}
 	for _, at := range order {
-		addr := netip.AddrPortFrom(netip.MustParseAddr(plugged[at].IP()), udpPort)
-		conn, err := plugged[at].ListenPacket(ctx, "udp4", addr.String())
+		conn, err := listen(ctx, plugged[at])
 		if err != nil {
 			m.close()
-			return nil, fmt.Errorf("open a socket in %s: %w", at.Name, err)
+			return nil, err
 		}
-		m.conns = append(m.conns, conn)
-		conns[at], addrs[at] = conn, net.UDPAddrFromAddrPort(addr)
-		if err := enlarge(conn); err != nil {
-			m.close()
-			return nil, fmt.Errorf("enlarge the buffer of a socket in %s: %w", at.Name, err)
-		}
+		m.conns[at] = conn
 	}
 	for _, from := range order {
 		for _, to := range order {
 			if from != to {
-				m.pairs = append(m.pairs, &pair{from: from, to: to, conn: conns[from], addr: addrs[to]})
+				m.pairs = append(m.pairs, &pair{from: from, to: to, addr: m.conns[to].LocalAddr()})
 			}
 		}
 	}
 	return m, nil
+}
+
+// listen opens the socket of a machine.
+func listen(ctx context.Context, at *lab.Machine) (net.PacketConn, error) {
+	addr := netip.AddrPortFrom(netip.MustParseAddr(at.IP()), udpPort)
+	conn, err := at.ListenPacket(ctx, "udp4", addr.String())
+	if err != nil {
+		return nil, fmt.Errorf("open a socket in %s: %w", at.Name, err)
+	}
+	if err := enlarge(conn); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("enlarge the buffer of a socket in %s: %w", at.Name, err)
+	}
+	return conn, nil
+}
+
+// unplug ends the traffic of a machine; packets from and to it are lost.
+func (m *mesh) unplug(at *machine) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.conns[at].Close()
+	m.conns[at] = nil
+}
+
+// plug resumes the traffic of a machine, which may be on another host now. The mesh must be running.
+func (m *mesh) plug(ctx context.Context, at *machine, plugged *lab.Machine) error {
+	conn, err := listen(ctx, plugged)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.conns[at] = conn
+	m.receivers.Go(func() error { return m.receive(at, conn) })
+	return nil
 }
 
 // enlarge enlarges the receive buffer, so that it can hold packets while the test has no time
@@ -98,16 +126,21 @@ func enlarge(conn net.PacketConn) error {
 }
 
 func (m *mesh) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, c := range m.conns {
-		c.Close()
+		if c != nil {
+			c.Close()
+		}
 	}
 }
 
 // run sends and receives until parent is done, and returns its cause.
 func (m *mesh) run(parent context.Context) error {
 	g, ctx := errgroup.WithContext(parent)
-	for _, c := range m.conns {
-		g.Go(func() error { return m.receive(c) })
+	m.receivers = g
+	for at, c := range m.conns {
+		g.Go(func() error { return m.receive(at, c) })
 	}
 	g.Go(func() error {
 		defer m.close() // ends receive
@@ -141,16 +174,26 @@ func (m *mesh) send(i uint16) {
 	b = binary.BigEndian.AppendUint32(b, p.first+uint32(len(p.sent)))
 	p.sent, p.got = append(p.sent, time.Now()), append(p.got, false)
 	m.total++
-	if _, err := p.conn.WriteTo(b, p.addr); err != nil {
+	conn := m.conns[p.from]
+	if conn == nil {
+		return
+	}
+	if _, err := conn.WriteTo(b, p.addr); err != nil {
 		m.sendErr = fmt.Errorf("%v: %w", p, err)
 	}
 }
 
-func (m *mesh) receive(c net.PacketConn) error {
+// receive returns nil if the machine was unplugged.
+func (m *mesh) receive(at *machine, c net.PacketConn) error {
 	b := make([]byte, 64)
 	for {
 		n, _, err := c.ReadFrom(b)
 		if err != nil {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			if m.conns[at] != c {
+				return nil
+			}
 			return fmt.Errorf("receive traffic: %w", err)
 		}
 		if n != 6 {
@@ -165,6 +208,9 @@ func (m *mesh) arrived(i uint16, seq uint32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if p := m.pairs[i]; seq >= p.first { // older packets belong to an earlier window
+		if p.got[seq-p.first] {
+			p.twice++
+		}
 		p.got[seq-p.first] = true
 	}
 }
@@ -222,6 +268,19 @@ type loss struct {
 	pair        *pair
 	lost, sent  int
 	first, last time.Time // times when the first and the last lost packet were sent
+}
+
+// doubled returns the pairs of which packets have arrived twice since the last call.
+func (m *mesh) doubled() (pairs []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.pairs {
+		if p.twice > 0 {
+			pairs = append(pairs, fmt.Sprintf("%d of %v", p.twice, p))
+		}
+		p.twice = 0
+	}
+	return pairs
 }
 
 // cut ends the window and begins the next. It returns the numbers of packets that the pairs in

@@ -27,6 +27,24 @@ type Report struct {
 	outcomes []outcome
 }
 
+// broken records a law that a step breaks.
+func (r *Report) broken(step, format string, args ...any) {
+	r.Broken = append(r.Broken, step+": "+fmt.Sprintf(format, args...))
+}
+
+// losses records losses that a step does not explain.
+func (r *Report) losses(step string, wrong []loss, begin time.Time) {
+	if len(wrong) == 0 {
+		return
+	}
+	var b strings.Builder
+	for _, l := range wrong {
+		fmt.Fprintf(&b, "\n  %v: %d of %d, sent between %v and %v after the step began", l.pair, l.lost, l.sent,
+			l.first.Sub(begin).Round(time.Millisecond), l.last.Sub(begin).Round(time.Millisecond))
+	}
+	r.broken(step, "packets were lost that the fault does not explain:%s", &b)
+}
+
 func (r *Report) add(o outcome) { r.outcomes = append(r.outcomes, o) }
 
 // String returns a table with a line for each kind of fault and a total.

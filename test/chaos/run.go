@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/ofdvr/ofdvr/ofproto"
@@ -72,16 +71,16 @@ func (r *run) begin(ctx context.Context) error {
 }
 
 // converge waits until the site matches the intent.
-func (r *run) converge(ctx context.Context) error {
+func (s *site) converge(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%v have passed", patience))
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	var wrong error
 	for {
-		flows, err := r.inspect(ctx)
+		flows, err := s.inspect(ctx)
 		if err == nil {
-			r.flows = flows
+			s.flows = flows
 			return nil
 		}
 		if wrong == nil || ctx.Err() == nil { // an error after the deadline has no more information
@@ -172,21 +171,11 @@ func known(flows map[string]ofproto.Set) int {
 
 // judge records the laws that an outcome breaks. name is the name of the step.
 func (r *run) judge(name string, o outcome, wrong []loss, begin time.Time) {
-	broken := func(format string, args ...any) {
-		r.report.Broken = append(r.report.Broken, name+": "+fmt.Sprintf(format, args...))
-	}
-	if len(wrong) > 0 {
-		var b strings.Builder
-		for _, l := range wrong {
-			fmt.Fprintf(&b, "\n  %v: %d of %d, sent between %v and %v after the step began", l.pair, l.lost, l.sent,
-				l.first.Sub(begin).Round(time.Millisecond), l.last.Sub(begin).Round(time.Millisecond))
-		}
-		broken("packets were lost that the fault does not explain:%s", &b)
-	}
+	r.report.losses(name, wrong, begin)
 	if o.least == 0 && o.mods > 2*o.known { // allowed, because a namespace may forget a neighbour and resolve it again
-		broken("%d flow mods were sent although no flow had to change", o.mods)
+		r.report.broken(name, "%d flow mods were sent although no flow had to change", o.mods)
 	}
 	for _, b := range r.watch.wentBack() {
-		broken("%s", b)
+		r.report.broken(name, "%s", b)
 	}
 }

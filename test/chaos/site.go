@@ -27,16 +27,29 @@ const (
 // A site is a host with the mesh's machines, their traffic and a daemon.
 type site struct {
 	*lab.Host
+	name    string // the ID of the host; "" if the intent has no hosts
 	mesh    *mesh
 	watch   *watch
 	machine map[*machine]*lab.Machine
 
+	places map[string]string      // of machines: the IDs of their hosts; nil if the intent has no hosts
 	intent *document              // the intent in the file, or in the file at the next start
 	flows  map[string]ofproto.Set // flows of the routers' bridges when the site last matched the intent
 	loaded time.Time              // time when the daemon last had to reload the file
 
 	mu     sync.Mutex
 	daemon *lab.Process // nil if no daemon runs
+}
+
+// plug plugs in a machine.
+func (s *site) plug(ctx context.Context, m *machine, c lab.MachineConfig) error {
+	plugged, err := s.AddMachine(ctx, c)
+	if err != nil {
+		return err
+	}
+	s.machine[m] = plugged
+	_, err = plugged.Run(ctx, "sh", "-ec", restless)
+	return err
 }
 
 // newSite sets up a site on a host with an integration bridge, and returns when the mesh's
@@ -46,12 +59,7 @@ func newSite(ctx context.Context, h *lab.Host) (*site, error) {
 	s.watch = &watch{s: s}
 	order := machines()
 	for _, m := range order {
-		plugged, err := h.AddMachine(ctx, m.MachineConfig)
-		if err != nil {
-			return nil, err
-		}
-		s.machine[m] = plugged
-		if _, err := plugged.Run(ctx, "sh", "-ec", restless); err != nil {
+		if err := s.plug(ctx, m, m.MachineConfig); err != nil {
 			return nil, err
 		}
 	}
@@ -115,7 +123,11 @@ func (s *site) setDaemon(p *lab.Process) {
 
 // start starts the daemon. It does not wait for anything.
 func (s *site) start() error {
-	p, err := s.StartDaemon("serve", "--topology", s.file())
+	args := []string{"serve", "--topology", s.file()}
+	if s.name != "" {
+		args = append(args, "--host", s.name)
+	}
+	p, err := s.StartDaemon(args...)
 	if err == nil {
 		s.setDaemon(p)
 	}

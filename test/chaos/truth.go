@@ -34,6 +34,11 @@ func (s *site) inspect(ctx context.Context) (map[string]ofproto.Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i := range m.Ports {
+		if at := s.places[m.Ports[i].ID]; at != "" {
+			m.Ports[i].Host = at
+		}
+	}
 	if err := s.checkDatabase(ctx, m); err != nil {
 		return nil, err
 	}
@@ -42,6 +47,11 @@ func (s *site) inspect(ctx context.Context) (map[string]ofproto.Set, error) {
 	for i := range m.Routers {
 		r := &m.Routers[i]
 		if flows[r.ID], err = s.checkFlows(ctx, index, r); err != nil {
+			return nil, err
+		}
+	}
+	if s.name != "" {
+		if flows[routing.FabricBridge], err = s.checkFabric(ctx, index); err != nil {
 			return nil, err
 		}
 	}
@@ -61,7 +71,7 @@ func (s *site) settled(ctx context.Context) error {
 		text, _ := json.Marshal(st) // cannot fail, because st has only plain values
 		return fmt.Errorf("the daemon is not settled: %s", text)
 	}
-	return nil
+	return s.acquainted(st)
 }
 
 func (s *site) status(ctx context.Context) (st controller.Status, err error) {
@@ -91,6 +101,12 @@ func (s *site) checkDatabase(ctx context.Context, m *routing.Model) error {
 	if err != nil {
 		return err
 	}
+	want := desired(m)
+	if s.name != "" {
+		if err := s.desireFabric(&want, m); err != nil {
+			return err
+		}
+	}
 	return during(ctx, func(ctx context.Context) error {
 		if err := client.Wait(ctx); err != nil {
 			return err
@@ -99,7 +115,7 @@ func (s *site) checkDatabase(ctx context.Context, m *routing.Model) error {
 		if err != nil {
 			return err
 		}
-		ops, problems := ovsdb.Plan(state, desired(m))
+		ops, problems := ovsdb.Plan(state, want)
 		if len(ops)+len(problems) > 0 {
 			return fmt.Errorf("OVSDB is not as planned: %v %v", ops, problems)
 		}
@@ -119,6 +135,7 @@ func (s *site) checkFlows(ctx context.Context, index *routing.Index, r *routing.
 		flows[i] = stats[i].Flow
 	}
 	have := ofproto.SetOf(flows)
+	facts.Host = s.name
 	want := compile.Compile(index, r, facts)
 	if len(want.Missing) > 0 {
 		return have, fmt.Errorf("bridge %s has no ports %v", r.BridgeName(), want.Missing)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ func TestFleetReloads(t *testing.T) {
 	for _, m := range machines {
 		f.plug(m)
 	}
-	// In the userspace datapath, Open vSwitch drops packets to tunnels while it reads the host's
+	// In the userspace datapath, Open vSwitch drops packets of tunnels while it reads the host's
 	// routes, which it does after each change of a link. So this one is plugged in before.
 	b22 := fleetMachine(0, "b22")
 	b22.VLAN = 4095
@@ -98,6 +99,40 @@ func TestFleetReloads(t *testing.T) {
 	f.hosts = all[:2]
 	change("the host is removed", fleetTopology(2, blueAndGreen, machines), none, host3)
 	traffic.end()
+}
+
+// Hosts whose daemons run become a fleet when the file lists them all. Each knows its machines, which were
+// plugged in before, though the file does not say where they are.
+func TestHostsJoin(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, blueAndGreen)
+	machines := strings.Fields("b11@ g12@h2 b21@ g22@")
+	f.serve(strings.ReplaceAll(fleetTopology(1, blueAndGreen, machines), ", host: h2", ""))
+	for _, m := range machines {
+		f.plug(m[:3])
+	}
+	for _, m := range f.machines {
+		lab.Eventually(t, patience, "the tag of "+m.Name, func() error {
+			out, err := m.Host.Vsctl(t.Context(), "get", "port", m.Name, "tag")
+			if err == nil && out == "[]\n" {
+				err = errors.New("it has none")
+			}
+			return err
+		})
+	}
+	f.reload(fleetTopology(2, blueAndGreen, machines))
+	f.acquainted(2)
+	for name, m := range f.machines {
+		if f.hosts[f.number(m.Host)-1].flows("br-fabric").find("table=2,", "dl_src="+m.MAC+" actions=drop") == nil {
+			t.Errorf("packets of tunnels from the MAC address of %s are not dropped on its own host", name)
+		}
+	}
+	for _, pair := range [][2]string{{"b11", "b21"}, {"b11", "g22"}, {"g12", "g22"}, {"g12", "b21"}} {
+		for i := range 2 {
+			ping(t, f.machines[pair[0]], address(f.machines[pair[1]].MachineConfig, i), lab.PingOptions{})
+			ping(t, f.machines[pair[1]], address(f.machines[pair[0]].MachineConfig, i), lab.PingOptions{})
+		}
+	}
 }
 
 // strange returns the flows of the second table that the first lacks, without those of neighbours.

@@ -198,6 +198,24 @@ func (l *Link) Down(ctx context.Context) error { return l.set(ctx, "down") }
 // Up ends Down.
 func (l *Link) Up(ctx context.Context) error { return l.set(ctx, "up") }
 
+// Lossy makes the underlay lose that percentage of the packets from and to the host; 0 ends it.
+func (l *Link) Lossy(ctx context.Context, percent int) error {
+	const script = `
+		nft delete table bridge "$1" 2>/dev/null || true
+		if [ "$2" != 0 ]; then
+			nft add table bridge "$1"
+			nft add chain bridge "$1" forward '{ type filter hook forward priority 0; }'
+			for end in iifname oifname; do
+				nft add rule bridge "$1" forward $end "$1" numgen random mod 100 '<' "$2" drop
+			done
+		fi
+	`
+	if _, err := l.underlay.host.Run(ctx, "sh", "-ec", script, "sh", l.port, strconv.Itoa(percent)); err != nil {
+		return fmt.Errorf("make a link of an underlay lossy: %w", err)
+	}
+	return nil
+}
+
 // set sets the state of the far end, and returns when both ends have that state. Until then, the
 // bridge and the host's kernel send no packets.
 func (l *Link) set(ctx context.Context, state string) error {
