@@ -28,8 +28,8 @@ type waiter struct {
 	done     chan struct{} // closed when the write is applied
 	refused  []Pending     // set before done is closed
 
-	// The generations of programs to wait for, by router, once the tags of machines are set. nil: not
-	// known yet, or the write concerns no machine of this host.
+	// By router: the generation of the program to wait for. nil until the machines of the write
+	// have their tags, or if none of them is on this host.
 	placed map[string]uint64
 }
 
@@ -52,7 +52,7 @@ func (c *Controller) Await(ctx context.Context, r ledger.Result) ([]Pending, err
 	return request(context.WithoutCancel(ctx), c, func(answer chan<- []Pending) event { return waitEnded{wt, answer} })
 }
 
-// answer releases the waiters whose writes are applied.
+// If a write is applied, answer releases its waiter.
 func (c *Controller) answer(w *world) {
 waiters:
 	for wt := range w.waiters {

@@ -50,9 +50,9 @@ type Config struct {
 	// EchoInterval is the time after which a silent switch is probed. After twice that time it
 	// is disconnected. 0 means 5 s.
 	EchoInterval time.Duration
-	// AuditInterval is how often the flows of a switch are read back in full, and OVSDB and
-	// namespaces compared with the intent, in case a change went unnoticed. A switch that does
-	// not report flow changes is read ten times as often. 0 means 5 minutes.
+	// AuditInterval is the time between two audits, which find changes that went unnoticed. An
+	// audit reads all flows of a switch, or compares OVSDB and the namespaces with the intent. A
+	// switch that does not report flow changes is read ten times as often. 0 means 5 minutes.
 	AuditInterval time.Duration
 	// Lead is closed when this daemon may make changes; nil means from the start. Until then
 	// it stands by: it connects to the management sockets of bridges and reads their flows, so
@@ -61,8 +61,8 @@ type Config struct {
 	// CountersFile keeps the counters when the daemon ends, so that the next daemon continues
 	// from them; "" means that counters start from the values of the switches.
 	CountersFile string
-	// BridgesFile records which external bridges may have flows of ours, so that the flows of
-	// routers that are removed while no daemon runs are deleted later; "" means no record.
+	// BridgesFile records which external bridges may have flows of ours. If a router is removed
+	// while no daemon runs, the next daemon thus deletes the router's flows. "" means no record.
 	BridgesFile string
 	// Ports is the number of ports that [Controller.Counters] includes: those with the most
 	// packets. 0 means none, a negative number means all.
@@ -76,9 +76,9 @@ type Config struct {
 	// RadvdDir holds the files of the routers' radvd processes, which outlive the daemon; ""
 	// means that no router sends advertisements.
 	RadvdDir string
-	// Surveyed is closed when it is known whether ofdvr has made anything on this host before,
-	// see [lifecycle.Exists]; until then no bridge, port or namespace is made. nil means that
-	// it is known from the start.
+	// Surveyed is closed when it is known whether ofdvr has made anything on this host before, see
+	// [lifecycle.Exists]. Until then no bridge, port or namespace is made. nil means that it is
+	// known from the start.
 	Surveyed <-chan struct{}
 	// Limits on a peer; a peer that exceeds one is disconnected. For the meaning of 0 see
 	// [ofconn.Config]; for MaxUnidentified it means 512.

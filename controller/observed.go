@@ -11,13 +11,13 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// An observed logs what is seen of other hosts: machines that move, machines on several hosts, and
-// hosts whose messages begin or end. It logs changes only, so not what is found at the start.
+// An observed logs changes on other hosts: a machine moves or is on several hosts, or the messages
+// of a host begin or end. It does not log the state at the start.
 type observed struct {
 	log       *zap.Logger
 	at        map[string]string // by port: the host that reported its machine last
 	contested map[string]bool   // ports that several hosts report
-	heard     map[string]bool   // by host: whether messages arrive; absent if that is not known yet
+	heard     map[string]bool   // by host: whether messages arrive; absent if not known yet
 }
 
 func newObserved(log *zap.Logger) *observed {

@@ -10,11 +10,12 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A daemon that starts knows where machines are from the flows of the fabric bridge, until the hosts
-// have reported theirs. Without that, it would delete flows that forward, and add them again.
+// After its start, a daemon reads the places of machines from the flows of the fabric bridge. It
+// uses them until the other hosts have reported their machines. Otherwise it would delete flows in
+// use, and then add them again.
 
-// recallTimeout is the time after the daemon's start during which no flows are compiled because the
-// fabric bridge has not connected.
+// recallTimeout is the maximum time after the start for which the daemon waits for the fabric
+// bridge to connect. It compiles no flows meanwhile.
 const recallTimeout = 5 * time.Second
 
 // readPlaces returns the flows that have the places of machines, if the switch is the fabric bridge.
@@ -32,7 +33,7 @@ func (s *session) readPlaces(ctx context.Context) (flows []ofproto.FlowStats, er
 	return flows, nil
 }
 
-// recall sets where machines are from the flows of the fabric bridge.
+// recall reads the places of machines from flows of the fabric bridge, and sets them.
 func (w *world) recall(flows []ofproto.FlowStats) {
 	if w.hosts != nil {
 		w.move(w.hosts.Recall(compile.Places(w.intent.Index, w.host, flows)))
@@ -40,7 +41,8 @@ func (w *world) recall(flows []ofproto.FlowStats) {
 	}
 }
 
-// unplaced reports whether flows depend on where machines are, but that is not known yet.
+// unplaced reports whether flows depend on the places of machines, and the places are not known
+// yet.
 func (c *Controller) unplaced(w *world) bool {
 	if w.plugged == nil && c.lifecycle != nil && routing.Uplinks(w.intent.Index, w.host) {
 		return true

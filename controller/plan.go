@@ -16,7 +16,7 @@ import (
 // A Plan lists the changes on this host that a change of the intent would cause. It does not
 // include changes inside the namespaces of routers.
 type Plan struct {
-	Routers  []RouterPlan // routers whose flows would change, sorted by ID
+	Routers  []RouterPlan // routers with changes of flows, sorted by ID
 	OVSDB    []ovsdb.Op   // in one transaction
 	Problems []string     // reasons that prevent parts of the change
 }

@@ -20,9 +20,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// handshakeTimeout is the maximum time between accepting a connection and knowing the switch
-// and its ports. introductionTimeout is the maximum time until the world has added the
-// session. It is longer because a switch that is creating many bridges answers late.
+// handshakeTimeout is the maximum time from accepting a connection until the switch and its ports
+// are known. introductionTimeout is the maximum time until the world has added the session. It is
+// longer because a switch that is creating many bridges answers late.
 const (
 	handshakeTimeout    = 5 * time.Second
 	introductionTimeout = time.Minute

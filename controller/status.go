@@ -288,7 +288,7 @@ func (c *Controller) notConnected(r *routing.Router) string {
 	return fmt.Sprintf("bridge %s is not connected: ovs-vsctl set-controller %s %s", name, name, c.target())
 }
 
-// disconnected is the state of a router whose bridge is not connected.
+// disconnected is the state of a router while its bridge is not connected.
 const disconnected = "disconnected"
 
 // RouterStates returns all values of [RouterStatus.State].

@@ -8,11 +8,11 @@ import (
 )
 
 // This file makes waiters wait for the machines of this host. Packets of a machine on a network
-// between hosts pass only when its port on the integration bridge has the tag of the network, and the
-// flows know that the machine is here.
+// between hosts pass only under two conditions. The port on the integration bridge has the
+// network's tag, and the flows are compiled with the machine on this host.
 
-// untagged returns why the machine of a port in a write is not in its network yet, or still in its
-// former one; "" if all machines of this host are right.
+// If a machine of this host has a port in the write of wt, and does not have the right tag yet,
+// untagged returns why. Otherwise it returns "".
 func (c *Controller) untagged(w *world, wt *waiter) string {
 	r, ours := &w.lifecycle, false
 	for _, o := range wt.objects {
@@ -49,7 +49,8 @@ func (c *Controller) untagged(w *world, wt *waiter) string {
 	return ""
 }
 
-// awaitPlaces makes wt, whose machines are tagged, wait for the programs that know where these are.
+// awaitPlaces makes wt wait for the flows that are compiled with its machines on this host. The
+// machines have their tags.
 func (w *world) awaitPlaces(wt *waiter) {
 	if wt.placed != nil {
 		return

@@ -24,7 +24,7 @@ func loadCredentials(files credentials.Files, log *zap.Logger) (*credentials.Cre
 	return credentials.Load(files, tls.RequireAndVerifyClientCert, log)
 }
 
-// errTLS ends a connection whose TLS handshake failed.
+// errTLS ends a connection after a failed TLS handshake.
 var errTLS = errors.New("refused TLS connection")
 
 // serveTLS runs the session of a switch that has connected to an ssl: endpoint.

@@ -38,7 +38,7 @@ type world struct {
 	carries bool                    // a network has a VNI
 	dirty   map[string]bool         // routers to compile
 
-	unjudged    map[string]bool // routers whose conditions may have changed
+	unjudged    map[string]bool // routers with conditions that may have changed
 	unjudgedAll bool            // the conditions of all routers may have changed
 
 	began    time.Time // the daemon's start
@@ -50,7 +50,7 @@ type world struct {
 
 	waiters map[*waiter]bool
 	moved   bool   // a change may release waiters
-	logged  string // the router whose OpenFlow messages are logged; "" if none
+	logged  string // the router with a log of its OpenFlow messages; "" if none
 }
 
 // A routerState is the progress of one router.

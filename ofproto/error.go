@@ -10,7 +10,7 @@ import (
 // works on errors that wrap it. The codes of experimenters have type 0xffff.
 type ErrorCode uint32
 
-// These codes are used in comparisons.
+// Codes that ofdvr compares with.
 const (
 	ErrHelloIncompatible ErrorCode = 0                 // OFPHFC_INCOMPATIBLE
 	ErrHelloPermission   ErrorCode = 1                 // OFPHFC_EPERM

@@ -80,8 +80,8 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
-// reordered has the messages that Open vSwitch does not encode in our canonical form: their port
-// descriptions have features that we do not keep, or their properties are in another order.
+// reordered has messages that our encoding does not reproduce: their port descriptions have
+// features that we do not keep, or their properties are in another order.
 var reordered = map[string]bool{"port description": true, "port status": true, "packet-in 2": true}
 
 // fixtureNames are the messages that a switch sends, in recording order.

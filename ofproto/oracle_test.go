@@ -82,9 +82,8 @@ func parsed(t *testing.T, flows string) string {
 	return lines
 }
 
-// Open vSwitch is the oracle: it must read the same flow from our text of a flow and from our bytes
-// of it. (A round trip through our own decoder would not detect a field that we encode and decode
-// wrongly.)
+// Open vSwitch is the oracle. It must read the same flow from our text and from our bytes. (A round
+// trip through our own decoder would not detect a field that we encode and decode wrongly.)
 func TestTextAndWireAgree(t *testing.T) {
 	for _, f := range vocabulary {
 		text := strings.TrimSpace(parsed(t, f.String()+"\n"))

@@ -14,8 +14,8 @@ type Port struct {
 	Config PortConfig
 	State  uint32 // ofp_port_state
 
-	// These are sets of ofp_port_features: the features in use, those that the port advertises,
-	// those that it supports, and those that the other end of its link advertises.
+	// Sets of ofp_port_features: features in use, features that the port advertises, features that
+	// it supports, and features that the other end of its link advertises.
 	Current, Advertised, Supported, Peer uint32
 	CurrentSpeed, MaxSpeed               uint32 // kbit/s
 }

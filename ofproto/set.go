@@ -90,7 +90,7 @@ func (s Set) String() string {
 // [CompareKeys].
 type Delta struct {
 	Delete []Flow // flows to remove
-	Modify []Flow // flows whose instructions change; their counters are kept
+	Modify []Flow // flows with changed instructions; their counters are kept
 	Add    []Flow // flows to add, or to replace because their cookie, timeouts or flags differ
 }
 
@@ -121,9 +121,9 @@ func (f Flow) withDo(do Instructions) Flow {
 // Len returns the number of changes.
 func (d Delta) Len() int { return len(d.Delete) + len(d.Modify) + len(d.Add) }
 
-// Mods returns the messages that carry out d. Additions come first and deletions last: if a packet
-// has a matching flow before and after d, it also has one while a switch processes the messages one
-// by one.
+// Mods returns the messages that carry out d. Additions come first and deletions last. So a packet
+// that has a matching flow before and after d also has one in between, while a switch processes the
+// messages.
 func (d Delta) Mods() []FlowMod {
 	mods := make([]FlowMod, 0, d.Len())
 	for _, f := range d.Add {

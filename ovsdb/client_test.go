@@ -413,8 +413,8 @@ func TestStartedBeforeServer(t *testing.T) {
 	wait(t, c)
 }
 
-// Two clients with different desired states change one database. The client whose transaction
-// fails plans again, and nothing is created twice.
+// Two clients with different desired states change one database. If the transaction of a client
+// fails, it plans again. Nothing is created twice.
 func TestTwoClients(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int")

@@ -159,7 +159,7 @@ func tags(m map[string]uint16) func(string) (ovsdb.Tag, bool) {
 	}
 }
 
-// machine returns a port whose interface has an iface-id.
+// machine returns a port with an interface that has an iface-id.
 func machinePort(name, id string) ovsdb.PortRow {
 	p := portRow(name)
 	p.Interfaces[0].ExternalIDs = map[string]string{ovsdb.KeyIfaceID: id}

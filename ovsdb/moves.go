@@ -24,9 +24,9 @@ func (m moves) settle(s State) {
 	maps.DeleteFunc(m, func(_ string, cfg int) bool { return s.CurCfg >= cfg || s.NextCfg < cfg })
 }
 
-// hold splits ops into three results. now has the operations that can be carried out,
-// including the removal of the ports in renew. leaving has the names of ports that these
-// operations remove for a later insertion. waiting has a problem for each waiting port.
+// hold splits ops. now has the operations that can be carried out now, including the removal of the
+// ports in renew. leaving has the names of ports that are removed now and inserted later. waiting
+// has a problem for each waiting port.
 func (m moves) hold(s State, ops []Op, renew map[string]bool) (now []Op, leaving []string, waiting []Problem) {
 	on := make(map[string]string) // bridge names by port name
 	for i := range s.Bridges {

@@ -9,10 +9,10 @@ import (
 // prevent parts of d. If and only if s needs no change, it returns no operations. The order of
 // both results is deterministic.
 //
-// If a router, an interface, the fabric or a part of it has a [Problem], it is held: its
-// existing rows stay unchanged, and the rest of d is realized. OVSDB cannot change names. To
-// change an object's name, the plan replaces the object. Problems of the kinds
-// [ForeignController], [SwitchError] and [TagChanged] hold nothing.
+// A router, an interface, the fabric or a part of it with a [Problem] is held: its existing rows
+// stay unchanged. The rest of d is realized. OVSDB cannot change names. To change an object's name,
+// the plan replaces the object. Problems of the kinds [ForeignController], [SwitchError] and
+// [TagChanged] hold nothing.
 func Plan(s State, d Desired) ([]Op, []Problem) {
 	p := &planner{
 		s: s, d: d,
@@ -155,9 +155,8 @@ func (p *planner) held(k key) bool {
 	return p.heldKeys[k] || p.heldKeys[k.bridge()] || k.fabric && k.router != "" && p.heldKeys[key{router: k.router}]
 }
 
-// index records the occupants of each name. Bridges, ports and interfaces share one name
-// space, because a bridge has a port with the bridge's name, and a port has an interface with
-// the port's name.
+// index records the occupants of each name. Bridges, ports and interfaces share one name space:
+// each bridge has a port with its name, and each port an interface with its name.
 func (p *planner) index() {
 	add := func(name string, o occupant) { p.names[name] = append(p.names[name], o) }
 	for i := range p.s.Bridges {
@@ -284,8 +283,8 @@ func (p *planner) holdUnlisted() {
 	}
 }
 
-// holdLinks finds the bridges and taps to insert whose names are used by kernel links
-// of other programs.
+// If another program has a kernel link with the name of a bridge or tap to insert, holdLinks holds
+// the bridge or tap.
 func (p *planner) holdLinks() {
 	taken := func(name string) (occupant, bool) {
 		if p.d.Link == nil || len(p.names[name]) > 0 { // an existing row already owns the link or the name

@@ -23,7 +23,7 @@ func (o *Op) access(port *PortRow, vlan uint16) {
 }
 
 // tags sets the desired tags of machines' ports on the integration bridge. It disconnects other
-// ports whose tags we set earlier.
+// ports that still have a tag from us.
 func (p *planner) tags() {
 	if p.d.Tag != nil && p.br == nil { // if the configured name is wrong, tags must stay
 		return
@@ -62,9 +62,9 @@ func (p *planner) tagOf(port *PortRow) (Tag, bool) {
 	return Tag{}, false
 }
 
-// release removes our mark from port. Without the tag that we set it would be a trunk, which
-// gets the packets of all networks. So it gets the dead VLAN, unless the tag is also the one
-// that the intent gives the network.
+// release removes our mark from port, and puts the port into the dead VLAN. (Without a tag it would
+// be a trunk, which gets the packets of all networks.) The tag stays if the intent gives it to the
+// network.
 func (p *planner) release(b *BridgeRow, port *PortRow, mark string) {
 	o := Op{Row: port.row(), Parent: b.row(), Fabric: true}
 	switch {

@@ -24,9 +24,9 @@ type transaction struct {
 
 // compile encodes plan as one transaction.
 //
-// The transaction starts with a wait operation for every existing row that the plan changes:
-// the row must still exist and, if it is ours, have our mark. Names are unique in the
-// database. So a plan for an outdated state fails as a whole.
+// The transaction starts with a wait operation for every existing row that the plan changes. The
+// row must still exist, and still have our mark if it is ours. Names are unique in the database. So
+// a plan for an outdated state fails as a whole.
 func compile(plan []Op) transaction {
 	var t transaction
 	t.guard(plan)

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// A Misfit is a network that a host carries to others, and whose packets do not fit through a link of
-// the host.
+// A Misfit is a network that a host carries to others, though its packets do not fit through a link
+// of the host.
 type Misfit struct {
 	Network string // ID
 	MTU     int    // of the network
@@ -28,9 +28,10 @@ func (m Misfit) Remedy() string {
 	return fmt.Sprintf("set its mtu to %d or less, in the machines too, or raise that of the link", m.LinkMTU-m.Headers)
 }
 
-// Misfits returns a Misfit for each network that the host called id carries, and whose packets do
-// not fit: of several tunnels, the one with the least room. path returns the MTU of the path to an
-// address, and its link; uplink returns the MTU of a link. What they do not know is ignored.
+// Misfits returns a Misfit for each network of the host called id with packets that do not fit. If
+// they do not fit through several tunnels, it is for the tunnel with the least room. path returns
+// the MTU of the path to an address, and its link. uplink returns the MTU of a link. An unknown MTU
+// is ignored.
 func Misfits(x *Index, id string, path func(netip.Addr) (mtu int, link string, err error), uplink func(link string) (mtu int, err error)) (out []Misfit) {
 	self := x.Host(id)
 	if self == nil {

@@ -57,7 +57,7 @@ func TestCheckIsValidate(t *testing.T) {
 	}
 }
 
-// touchedAll fails unless c touches every router whose program differs between x and y.
+// If the program of a router differs between x and y, touchedAll fails unless c touches the router.
 func touchedAll(t *rapid.T, x, y *routing.Index, c routing.Change) {
 	touched := append(x.Touched(c), y.Touched(c)...)
 	for r := range y.Routers("") {

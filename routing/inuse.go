@@ -42,8 +42,8 @@ func (v *validator) checkDeleted(ids IDs) {
 	}
 }
 
-// An InUseError means that a network or a host cannot be deleted, because other objects still
-// refer to it: interfaces and ports on the network, or ports that are expected on the host.
+// An InUseError means that a network or a host cannot be deleted, because other objects still refer
+// to it. These are interfaces and ports on the network, or ports that are expected on the host.
 type InUseError struct {
 	Kind Kind
 	ID   string

@@ -44,9 +44,9 @@ func (n *Members) Ports() iter.Seq[Port] { return n.ports.All() }
 // HasPairs reports whether a port that is up and bound has allowed address pairs.
 func (n *Members) HasPairs() bool { return n.pairs.Len() > 0 }
 
-// Changed returns the ports that differ between n and m as pairs, sorted by ID: the port in n
-// and the port in m. nil means that the port does not exist there. If m was derived from n,
-// the time depends only on the number of these ports.
+// Changed returns the ports that differ between n and m, sorted by ID. Each pair is the port in n
+// and the port in m, nil if the port does not exist there. If m was derived from n, the time
+// depends only on the number of these ports.
 func (n *Members) Changed(m *Members) iter.Seq2[*Port, *Port] {
 	return func(yield func(*Port, *Port) bool) {
 		for p, q := range sorted.Diff(n.ports, m.ports) {

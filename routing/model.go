@@ -1,7 +1,6 @@
-// Package routing is the model of the intent: hosts, networks, routers and ports. It has the
-// rules of a valid [Model], the names derived from it, and the [Index], in which the cost of a
-// change depends only on the objects that it touches. The package is pure. Package compile
-// turns an Index into flows.
+// Package routing is the model of the intent: hosts, networks, routers and ports. It has the rules
+// of a valid [Model], and the names derived from it. It also has the [Index], a form of the Model
+// that can be changed fast. The package is pure. Package compile turns an Index into flows.
 package routing
 
 import (
@@ -106,8 +105,9 @@ type Router struct {
 	// requests and neighbour solicitations are limited for each machine, echo requests and
 	// packets with expired TTL for each interface.
 	AnswerRate int
-	// UnknownRate is how many packets a second each interface may send to addresses that no
-	// port has and the namespace has not resolved, 1–1,000,000; 0 means no limit.
+	// UnknownRate limits the packets to unknown addresses: no port has the address, and the
+	// namespace has not resolved it. It is the number of packets a second by each interface,
+	// 1–1,000,000; 0 means no limit.
 	UnknownRate int
 	Bridge      Bridge
 	Interfaces  []Interface
@@ -224,9 +224,9 @@ type Port struct {
 	Network   string // a Network's ID
 	MAC       ofproto.MAC
 	Addresses []netip.Addr
-	// Pairs are additional addresses that the port may use. Flows deliver packets to an
-	// address in a pair if the pair has a single address, no port has it as its own, and all
-	// pairs that contain it have the same MAC address. Otherwise the kernel resolves the
+	// Pairs are additional addresses that the port may use. Flows deliver packets to an address in
+	// a pair under three conditions. The pair has a single address, no port has it as its own, and
+	// all pairs that contain it have the same MAC address. Otherwise the kernel resolves the
 	// address.
 	Pairs   []AddressPair
 	Down    bool // administratively down: it gets no packets

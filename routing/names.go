@@ -9,9 +9,9 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Names are derived from IDs, in the same way on every host and in every version of ofdvr, so
-// that a new version finds existing bridges and taps. testdata/names.golden has examples. A
-// change there breaks running systems.
+// Names are derived from IDs, in the same way on every host and in every version of ofdvr. So a new
+// version finds existing bridges and taps. testdata/names.golden has examples. A change there
+// breaks running systems.
 const (
 	namespacePrefix = "qrouter-" // as Neutron names it
 	bridgePrefix    = "rb-"

@@ -16,10 +16,9 @@ type requirement struct {
 	not        bool // the opposite
 }
 
-// ParseSelector reads requirements that are separated by commas: "key=value" or "key==value"
-// (a label has this key and value), "key!=value" (no label has this key and value), "key" (a
-// label has this key), and "!key" (no label has this key). This is the syntax of kubectl
-// without sets.
+// ParseSelector reads requirements that are separated by commas. "key=value" and "key==value"
+// require a label with this key and value, and "key" a label with this key. "key!=value" and "!key"
+// require that no label is such. This is the syntax of kubectl without sets.
 func ParseSelector(s string) (Selector, error) {
 	var sel Selector
 	if strings.TrimSpace(s) == "" {

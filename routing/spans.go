@@ -54,9 +54,9 @@ func joins(x *Index, id string, has func(*Host) bool) bool {
 	return false
 }
 
-// unfit returns a router that prevents hosts from carrying a network, or nil. The router's
-// bridge is external, or another of its interfaces has the same MAC address, so that the MAC
-// address does not identify the network of a packet.
+// unfit returns a router that prevents hosts from carrying a network, or nil. The router's bridge
+// is external, or another of its interfaces has the same MAC address. Then the MAC address does not
+// identify the network of a packet.
 func (x *Index) unfit(network string) *Router {
 	for _, l := range x.Legs(network) {
 		if !l.Router.Bridge.Managed {

@@ -250,8 +250,8 @@ func (v *validator) isCarried(network string) bool {
 	return ok && n.VNI != 0
 }
 
-// checkCarried checks the interface f of r, which is at p, if its network has a VNI. macs has
-// the MAC addresses of r's earlier interfaces on networks with a VNI.
+// If the network of f, an interface of r, has a VNI, checkCarried checks f. p is the place of f in
+// the input. macs has the MAC addresses of r's earlier interfaces on networks with a VNI.
 func (v *validator) checkCarried(p path, r *Router, f *Interface, macs map[ofproto.MAC]string) {
 	if n, ok := v.network(f.Network); !ok || n.VNI == 0 {
 		return

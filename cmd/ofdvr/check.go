@@ -58,8 +58,8 @@ func printWarnings(w io.Writer, warnings []topology.Warning) {
 	}
 }
 
-// printMisfits prints a warning for each network of m that does not fit through the links of this
-// machine to other hosts, if the machine is one of the hosts of m.
+// If this machine is one of the hosts of m, printMisfits prints a warning for each network that
+// does not fit through the links to other hosts.
 func printMisfits(w io.Writer, name string, m *routing.Model) {
 	if len(m.Hosts) == 0 {
 		return
@@ -73,8 +73,8 @@ func printMisfits(w io.Writer, name string, m *routing.Model) {
 	}
 }
 
-// thisHost returns the ID of the host of m that this machine is: an address of it is the host's, or
-// its hostname is the ID. It returns "" if there is none.
+// thisHost returns the ID of the host of m that has the hostname or an address of this machine, ""
+// if no host has.
 func thisHost(m *routing.Model) string {
 	own, _ := net.InterfaceAddrs() // an error means that they are not known
 	name, _ := os.Hostname()

@@ -79,7 +79,7 @@ type fabric struct {
 	mu       sync.Mutex
 	pending  []controller.Pending
 	problems []string // problems in plans
-	messages string   // the router whose OpenFlow messages are logged
+	messages string   // the router with a log of its OpenFlow messages
 	ailments []string // problems in the status
 	hosts    []controller.HostStatus
 	counts   []counters.Snapshot // successive readings of counters; the last one is repeated

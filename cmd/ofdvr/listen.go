@@ -80,8 +80,8 @@ func (d *daemon) listen(ctx context.Context, g *errgroup.Group) error {
 }
 
 // open returns the handler for the address of --metrics. The work for all clients together is
-// bounded: in each of several groups, such as the metrics, the health checks and the large requests
-// of the page, one request is answered at a time.
+// bounded. There are groups of requests, such as the metrics, the health checks and the large
+// requests of the page. In each group, one request is answered at a time.
 func (d *daemon) open(limited func(reason string)) http.Handler {
 	limits := openLimits
 	limits.Limited = limited

@@ -23,8 +23,8 @@ func readHeap() heap {
 	return heap{s[0].Value.Uint64(), s[1].Value.Uint64(), s[2].Value.Uint64() + s[3].Value.Uint64()}
 }
 
-// wasteful reports whether free memory should be returned to the kernel: little was allocated since
-// the state before, and a large part of the held memory is not in use.
+// wasteful reports whether free memory should be returned to the kernel. That is so if little was
+// allocated since the state before, and a large part of the held memory is not in use.
 func (h heap) wasteful(before heap) bool {
 	const little = 4 << 20
 	return h.allocated-before.allocated < h.live/16+little && h.held > h.live+h.live/4+little

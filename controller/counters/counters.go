@@ -126,9 +126,9 @@ func (b ByRole) Limited() map[string]uint64 {
 	return out
 }
 
-// Fallback returns the number of packets of an interface that were handed to the kernel, or were
-// dropped because the router has no namespace, by reason: ttl, mtu, exception, no_route, unknown
-// and other.
+// Fallback returns the number of packets of an interface that were handed to the kernel, or dropped
+// for lack of a namespace. The keys are the reasons: ttl, mtu, exception, no_route, unknown and
+// other.
 func (b ByRole) Fallback() map[string]uint64 {
 	out := make(map[string]uint64, len(fallbackReasons))
 	for reason, roles := range fallbackReasons {

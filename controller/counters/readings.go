@@ -274,9 +274,8 @@ func (r *Reader) flows(ctx context.Context, i, halves int, take func([]ofproto.F
 	return r.conn.EachFlow(ctx, filter, take)
 }
 
-// meterTable is the number of a table without flows. The packets that a meter has dropped or
-// counted are added as the counter of an imaginary flow: its table is meterTable, and its priority
-// is the meter's number.
+// meterTable is the number of a table without flows. A meter's counter is added as the counter of
+// an imaginary flow. Its table is meterTable, and its priority is the meter's number.
 const meterTable ofproto.TableID = 0xfe
 
 // metered returns the packets that the meters of a program have dropped or counted, as counters of

@@ -91,9 +91,9 @@ func (h *History) Run(ctx context.Context, glance func(context.Context) (counter
 	}
 }
 
-// Add adds a sample, taken at time at. The rates are the rates between the latest two
-// readings of a switch. If the readings are more than an interval apart, all samples
-// between them get the same rates.
+// Add adds a sample, taken at time at. Its rates are computed from the latest two readings of a
+// switch. If the readings are more than an interval apart, all samples between them get the same
+// rates.
 func (h *History) Add(at time.Time, s counters.Snapshot) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -172,7 +172,7 @@ func (t *Table) message() message {
 	return message{Host: t.self, Run: t.run, Claims: t.seq, Parts: len(t.parts)}
 }
 
-// all returns the messages with all claims; none while they are not known.
+// all returns the messages with all claims. It returns none while the claims are not known.
 func (t *Table) all(to string) (out []Frame) {
 	if t.own == nil {
 		return nil

@@ -1,8 +1,8 @@
 package hosts
 
-// Recall sets where machines were before this daemon started, by port. That counts for ports that no
-// host claims, until the host there has reported its machines. It returns the ports whose place may
-// differ.
+// Recall sets the host of each machine before this daemon started, by port. It is used for a port
+// that no host claims, until that host has reported its machines. Recall returns the ports that may
+// have got another place.
 func (t *Table) Recall(places map[string]string) (changed []string) {
 	for port := range t.recalled {
 		changed = append(changed, port)
@@ -18,7 +18,8 @@ func (t *Table) Recall(places map[string]string) (changed []string) {
 	return changed
 }
 
-// reported forgets what was recalled of a host. It returns the ports whose place may differ.
+// reported forgets the recalled places on a host. It returns the ports that may have got another
+// place.
 func (t *Table) reported(host string) (changed []string) {
 	for port, at := range t.recalled {
 		if at == host {

@@ -159,8 +159,8 @@ func (l *Lifecycle) wantPorts(in Intent) bool {
 	return false
 }
 
-// tagged reports whether ovs-vswitchd has applied all changes of machines' tags. If next_cfg is lower
-// than at the last change, the database has been replaced since.
+// tagged reports whether ovs-vswitchd has applied all changes of machines' tags. A next_cfg lower
+// than at the last change means that the database has been replaced.
 func (d *database) tagged() bool {
 	return d.state.CurCfg >= d.tagging || d.state.NextCfg < d.tagging
 }

@@ -144,8 +144,9 @@ type Report struct {
 	// must not be changed.
 	Tags    map[string]uint16 // tags of networks with a VNI on the integration bridge, by ID
 	Plugged []string          // sorted IDs of ports of these networks with machines plugged in on this host; nil if not known
-	// Machines has, for the iface-id of each machine that is plugged in, the tag that we have set on its
-	// port; 0 if none. It must not be changed. Tagged means that ovs-vswitchd has applied the tags.
+	// Machines has the tag that we have set on the port of each plugged-in machine, by iface-id; 0
+	// if we have set none. It must not be changed. Tagged means that ovs-vswitchd has applied the
+	// tags.
 	Machines map[string]uint16
 	Tagged   bool
 }

@@ -75,8 +75,8 @@ type suspect struct {
 // Open vSwitch clears it only when it configures the port again (OVS vswitchd/bridge.c).
 const noPeer = "No usable peer"
 
-// asks is the number of questions that are asked at a time. ovs-vswitchd answers a few questions
-// after each run over all bridges, which takes long with many bridges.
+// asks is the number of questions that are asked at a time. With many bridges, ovs-vswitchd is
+// slow: it answers a few questions, then works on all bridges, and so on.
 const asks = 10
 
 // A question is whether an end passes packets.

@@ -23,10 +23,9 @@ const (
 type portOf struct{ router, port string }
 
 // A renewal recreates a tap after its device was deleted, alone or with its namespace, or moved to
-// an unknown place. With the userspace datapath, Open vSwitch 3.1 does not notice this: the port
-// stays, without an error, even if another row of the same name replaces its row. Therefore the row
-// is removed. It is inserted again after ovs-vswitchd has deleted the port and the rest of the
-// device.
+// an unknown place. With the userspace datapath, Open vSwitch 3.1 does not notice this. The port
+// stays, without an error. Even another row of the same name does not help. Therefore the row is
+// removed. It is inserted again after ovs-vswitchd has deleted the port and the rest of the device.
 //
 // A device may also be missing because ovs-vswitchd has not made it yet, for example after a
 // restart. So it counts as deleted only if it is still missing after ovs-vswitchd has confirmed

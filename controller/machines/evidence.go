@@ -33,8 +33,8 @@ type Evidence struct {
 	placed map[string]string // for a port, the other host that claims its machine
 }
 
-// Across returns e for host, which is one of several hosts. placed has, for a port, the other host
-// that claims its machine. placed must not be changed afterwards.
+// Across returns e for host, which is one of several hosts. If another host claims the machine of a
+// port, placed maps the port to that host. placed must not be changed afterwards.
 func (e *Evidence) Across(host string, placed map[string]string) *Evidence {
 	with := *e
 	with.host, with.placed = host, placed

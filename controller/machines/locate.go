@@ -27,7 +27,7 @@ const (
 	expected                  // the intent expects it on another host, which does not claim it
 )
 
-// found is the decision about a port, without text.
+// A found is the result of locate for a port: where its machine is, and by which evidence.
 type found struct {
 	state State
 	basis basis

@@ -185,8 +185,9 @@ func (b *Body) waited(d time.Duration) {
 }
 
 // take reserves memory for a body. If the limit is reached, it refuses another incomplete body: the
-// slowest that uses more than an equal share or, if no body does, the slowest of all. If there is
-// no other incomplete body, take returns a channel that is closed when memory is freed.
+// slowest of those that use more than an equal share. If no body uses more, it refuses the slowest
+// of all. If there is no other incomplete body, take returns a channel that is closed when memory
+// is freed.
 func (b *Body) take(room int) (wait <-chan struct{}, err error) {
 	s := b.of
 	s.mu.Lock()

@@ -25,8 +25,9 @@ const (
 )
 
 // Connections limits the connections of a server to Most. For a new connection beyond Most, another
-// is closed: the one that has been idle the longest or, if none is idle, the oldest. So a new
-// client is always served. Method State is the ConnState function for an [http.Server].
+// is closed: the connection that has been idle the longest. If no connection is idle, it is the
+// oldest. So a new client is always served. Method State is the ConnState function for an
+// [http.Server].
 type Connections struct {
 	Most    int
 	Limited func(reason string) // called for each connection that is closed; may be nil

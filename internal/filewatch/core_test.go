@@ -9,8 +9,8 @@ import (
 )
 
 // TestCore simulates events and looks at the file at given times in ms. A step is "event", the
-// result of a look, or a check. A result is "A" or another letter for a content without a writer,
-// "?A" for a content that may have a writer, "busy", "gone" or "denied". "!" marks results that
+// result of a look, or a check. A result is "busy", "gone", "denied", a letter such as "A" (this
+// content, without a writer) or "?A" (this content, perhaps with a writer). "!" marks results that
 // must be reported. The check ">30" means that the next look is due at 30 ms.
 func TestCore(t *testing.T) {
 	for _, c := range []struct{ law, steps string }{

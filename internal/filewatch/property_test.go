@@ -37,7 +37,7 @@ func (m *model) content() string {
 }
 
 // is records the new content of the file. The change happens before or right after the call, and
-// nobody reads the file in between.
+// the file is not read in between.
 func (m *model) is(content string) {
 	m.had[content] = true
 	m.last = content

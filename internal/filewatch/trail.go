@@ -23,8 +23,8 @@ type place struct {
 	dev, ino uint64
 }
 
-// follow returns the trail of an absolute path. If a change makes the path lead to another file, to
-// no file, or to a new file, it changes a name in one of the directories, or one of the places.
+// follow returns the trail of an absolute path. If a change makes the path lead to another file, or
+// to no file, it changes a name in one of the directories, or one of the places.
 func follow(path string) trail {
 	t := trail{names: make(map[string]bool)}
 	info, err := os.Lstat("/")

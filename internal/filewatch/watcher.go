@@ -4,8 +4,8 @@
 // A file is read only with a read lease (fcntl(2), F_SETLEASE). The kernel refuses the lease while
 // a process has the file open for writing. During a read, the lease blocks writers. So if a program
 // writes a file through one open file descriptor, with any pauses, the file is reported when it is
-// complete. A program that opens a file several times to write it should write under another name
-// and then rename the file, because no reader can detect that more will follow.
+// complete. If a program opens a file several times to write it, no reader can detect that more
+// will follow. Such a program should write under another name, and then rename the file.
 //
 // Leases are not available if the file belongs to another user and this process lacks CAP_LEASE, or
 // if other machines can write to the file system. Then a content is reported when it has stayed the
@@ -39,9 +39,9 @@ type Watcher struct {
 	// even if it is unchanged. Again may be nil.
 	Again <-chan struct{}
 
-	// Warn is called when reports begin to be late or less reliable: the kernel does not report
-	// changes, leases are not available, or a process has had the file open for writing for long.
-	// Warn may be nil.
+	// Warn is called when reports begin to be late or less reliable. The reasons are: the kernel
+	// does not report changes, leases are not available, or a process has had the file open for
+	// writing for long. Warn may be nil.
 	Warn func(err error)
 
 	pace   pace                              // zero means usual

@@ -258,8 +258,8 @@ func TestRemovedForeignRoutesStayRemoved(t *testing.T) {
 	}
 }
 
-// If the next hop of a route is no longer in a subnet of the tap, the route is reported until it
-// fits again or another route replaces it.
+// If the next hop of a route is no longer in a subnet of the tap, the route is reported. This ends
+// when the next hop fits again, or another route replaces the route.
 func TestLostRoutesAreReported(t *testing.T) {
 	d, m, before := withTheirs(t)
 	run(t, "ip", "-n", d.Name, "link", "del", "qr-a")

@@ -63,7 +63,7 @@ var errNoTap = errors.New("the tap does not exist")
 
 // Ensure makes the namespace and its taps match d. It creates the namespace if it does not exist.
 // It moves a tap from the caller's namespace even if the router's namespace already has a tap of
-// ours with that name: the tap inside is stale, because ovs-vswitchd has recreated the tap. Ensure
+// ours with that name. Then ovs-vswitchd has recreated the tap, and the tap inside is stale. Ensure
 // adds and removes only routes with our mark. If memory is not nil, Ensure restores routes of other
 // programs that a change has removed.
 //

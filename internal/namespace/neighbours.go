@@ -26,9 +26,9 @@ type Neighbours struct {
 // neighboursPause is the time in which changes are collected into one report.
 const neighboursPause = 50 * time.Millisecond
 
-// NewNeighbours returns Neighbours that call report with the ID of a namespace and the sorted
-// addresses that it has resolved. report is called at first, and whenever the addresses change.
-// Calls for one namespace do not overlap.
+// NewNeighbours returns Neighbours that call report with the ID of a namespace and its resolved
+// addresses, sorted. report is called at first, and whenever the addresses change. Calls for one
+// namespace do not overlap.
 func NewNeighbours(report func(id string, resolved []netip.Addr)) *Neighbours {
 	return &Neighbours{report: report, wanted: make(chan map[string]string, 1)}
 }

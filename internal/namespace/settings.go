@@ -26,9 +26,8 @@ type setting struct {
 var settings = [...]setting{
 	{file: "net/ipv4/ip_forward", value: "1"},
 	{file: "net/ipv4/conf/default/forwarding", value: "1"},
-	// The switch does not check the source of routed packets, so the kernel should not either.
-	// With rp_filter, only the kernel would drop a packet whose reply leaves by another
-	// interface.
+	// The switch does not check the source of routed packets, so the kernel should not either. With
+	// rp_filter, only the kernel would drop a packet if the reply leaves by another interface.
 	{file: "net/ipv4/conf/all/rp_filter", value: "0"},
 	{file: "net/ipv4/conf/default/rp_filter", value: "0"},
 	{file: "net/ipv4/conf/all/arp_ignore", value: "1"},

@@ -11,7 +11,7 @@ const procSys = "/proc/sys/"
 
 // A sysctlReader reads files below /proc/sys in the namespace of the thread that uses it first. It
 // keeps the directories net/ipv4 and net/ipv6 open, because with many namespaces the kernel needs
-// long to find them: the directories of all namespaces have the same name and parent, so they are
+// long to find them. The directories of all namespaces have the same name and parent, so they are
 // in one chain of the dentry cache (fs/dcache.c, proc_sys_compare).
 type sysctlReader struct {
 	dirs map[string]int // file descriptors

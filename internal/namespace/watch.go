@@ -15,10 +15,10 @@ import (
 	"github.com/ofdvr/ofdvr/internal/poll"
 )
 
-// A Watcher reports changes of the objects that [Ensure] manages: links in the caller's namespace,
-// the watched namespaces, and links, addresses, routes, policy rules and settings in these. The
-// kernel reports only changes of the settings forwarding, rp_filter and proxy_arp. The other
-// settings have to be checked periodically.
+// A Watcher reports changes of the objects that [Ensure] manages. These are links in the caller's
+// namespace, the watched namespaces, and in each of them the links, addresses, routes, policy rules
+// and settings. The kernel reports only changes of the settings forwarding, rp_filter and
+// proxy_arp. The other settings have to be checked periodically.
 type Watcher struct {
 	changed chan struct{} // capacity 1; full if a change has not been received yet
 
@@ -28,7 +28,7 @@ type Watcher struct {
 	changes   Changes       // changes since the last Take
 	names     []string      // namespaces to watch
 	requested int           // number of calls of Follow
-	followed  int           // number of the latest call whose names are watched
+	followed  int           // number of the latest call with names that are watched
 	follows   chan struct{} // closed and replaced when followed grows
 }
 

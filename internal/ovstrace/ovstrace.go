@@ -14,8 +14,8 @@ import (
 // A Step is a flow that a packet hits.
 type Step struct {
 	Flow ofproto.Flow // without timeouts and flags
-	// If the flow has a check_pkt_larger, Larger has the further steps of packets that exceed its
-	// limit, and the steps after this Step are those of smaller packets. Open vSwitch traces both
+	// If the flow has a check_pkt_larger, packets larger than its limit continue with the steps in
+	// Larger. Smaller packets continue with the steps after this Step. Open vSwitch traces both
 	// cases, because a trace has no packet size.
 	Larger []Step
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A Router is a router whose namespace sends router advertisements.
+// A Router is a router that sends router advertisements from its namespace.
 type Router struct {
 	ID         string
 	Namespace  string

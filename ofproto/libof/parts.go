@@ -21,9 +21,9 @@ func appendMatch(b []byte, m *openflow13.Match) ([]byte, error) {
 	return pad(b, start), nil
 }
 
-// appendField appends the OXM TLV for f. libOpenflow leaves out the experimenter ID,
-// and uses the numbers of OpenFlow 1.5 for two fields that are ONF experimenter
-// fields in OpenFlow 1.3.
+// appendField appends the OXM TLV for f. It corrects two faults of libOpenflow. libOpenflow leaves
+// out the experimenter ID. It also uses the numbers of OpenFlow 1.5 for two fields that are ONF
+// experimenter fields in OpenFlow 1.3.
 func appendField(b []byte, f *openflow13.MatchField) ([]byte, error) {
 	if f == nil || f.Value == nil || f.HasMask && f.Mask == nil {
 		return nil, &EncodingError{f, "the value or the mask is missing"}

@@ -71,7 +71,7 @@ func (cs *calls) count() int {
 	return len(cs.open)
 }
 
-// drop removes a call whose caller has stopped waiting.
+// drop removes a call after its caller has stopped waiting.
 func (cs *calls) drop(cl *call) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

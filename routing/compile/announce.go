@@ -106,9 +106,9 @@ func announceLinkLocal(x *routing.Index, f *routing.Interface, former map[ofprot
 	return out
 }
 
-// Frame returns the Ethernet frame of the announcement: a gratuitous ARP request (RFC 5227
-// §2.3), or an unsolicited neighbour advertisement to all nodes with the override flag (RFC
-// 4861 §7.2.6).
+// Frame returns the Ethernet frame of the announcement. For IPv4 it is a gratuitous ARP request
+// (RFC 5227 §2.3). For IPv6 it is an unsolicited neighbour advertisement to all nodes with the
+// override flag (RFC 4861 §7.2.6).
 func (a Announcement) Frame() []byte {
 	be := binary.BigEndian
 	addr := a.Address.AsSlice()

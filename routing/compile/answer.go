@@ -114,9 +114,9 @@ func (c *compiler) refuse() {
 	}
 }
 
-// refuseND emits the flows that drop two kinds of solicitations that Linux would answer: those
-// for address a of l in which the sender's MAC address is zero or multicast, and those with
-// source a.
+// refuseND emits the flows that drop two kinds of solicitations that Linux would answer. In the
+// first kind, the target is address a of l, and the sender's MAC address is zero or multicast. In
+// the second kind, the source is a.
 func (c *compiler) refuseND(l *leg, a netip.Addr) {
 	asks := []ofproto.Field{ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndSolicitation), ofproto.ICMPv6Code(0)}
 	about := func(more ...ofproto.Field) ofproto.Match { return v6.match(append(more, asks...)...) }
@@ -147,12 +147,12 @@ func answerARP(mac ofproto.MAC, addr netip.Addr) ofproto.Apply {
 	)}
 }
 
-// answerND emits the flows that turn solicitations for address a of l into advertisements (RFC
-// 4861 §7.2.4). Two tables are needed, because Open vSwitch can set the target's MAC address
-// only after it has matched an advertisement. The flows turn the option with the sender's MAC
-// address into the option with the target's MAC address. So solicitations without the option
-// go to the kernel, with one exception: a machine that checks for duplicates of its address
-// omits the option, and flows send the answer to all nodes.
+// answerND emits the flows that turn solicitations for address a of l into advertisements (RFC 4861
+// §7.2.4). Two tables are needed, because Open vSwitch can set the target's MAC address only after
+// it has matched an advertisement. The flows turn the option with the sender's MAC address into the
+// option with the target's MAC address. So solicitations without the option go to the kernel. The
+// exception is a machine that checks for duplicates of its address: it omits the option, and flows
+// send the answer to all nodes.
 func (c *compiler) answerND(l *leg, a netip.Addr) {
 	group := ofproto.IPv6Dst(alone(solicitedNode(a)))
 	for _, to := range []ofproto.Field{group, ofproto.IPv6Dst(alone(a))} {

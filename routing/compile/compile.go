@@ -133,7 +133,7 @@ func sourceOf(x *routing.Index, r *routing.Router, facts Facts, prev source) sou
 	return s
 }
 
-// A leg is an interface that is up and whose port numbers are known.
+// A leg is an interface that is up and has known port numbers.
 type leg struct {
 	*routing.Interface
 	network    *routing.Members

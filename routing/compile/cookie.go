@@ -66,10 +66,10 @@ const (
 	RoleNeighbour Role = 37 // exempts a resolved neighbour from RoleSearch
 	RoleTap       Role = 38 // sends packets within the limit of RoleSearch to the kernel
 
-	// Not a role of flows: packets of an interface that were larger than the next MTU and went
-	// to the kernel. A meter counts them, because flows cannot: after check_pkt_larger, Open
-	// vSwitch adds a packet to the counters of both the flow for larger packets and the flow
-	// for other packets.
+	// Not a role of flows: packets of an interface that were larger than the next MTU and went to
+	// the kernel. A meter counts them, because flows cannot. After check_pkt_larger, Open vSwitch
+	// adds a packet to two counters: of the flow for larger packets, and of the flow for other
+	// packets.
 	RoleLarger Role = 39
 
 	// Roles of the fabric bridge, and of packets between it and routing bridges.

@@ -191,7 +191,7 @@ func drawRoutes(t *rapid.T, networks []routing.Network, r *routing.Router) {
 			r.Routes = append(r.Routes, route)
 		}
 	}
-	refused := func() int { // the index of a route whose next hop the kernel refuses, or -1
+	refused := func() int { // the index of a route with a next hop that the kernel refuses, or -1
 		err := (&routing.Model{Networks: networks, Routers: []routing.Router{*r}}).Validate()
 		p, invalid := errors.AsType[*routing.PathError](err)
 		if !invalid {

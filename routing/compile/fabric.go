@@ -60,10 +60,10 @@ const helloRate = 5000
 // HelloType is the EtherType of messages between hosts; their VNI is 0.
 const HelloType = 0x88b5
 
-// CompileFabric translates the networks that span hosts into the program of the fabric bridge
-// of facts.Host. The result does not depend on prev, only the speed does: if prev is an
-// earlier Program of the bridge and only ports have changed, the time depends on the number of
-// changed ports.
+// CompileFabric translates the networks that span hosts into the program of the fabric bridge of
+// facts.Host. The result does not depend on prev, only the speed does. If prev is an earlier
+// Program of the bridge and only ports have changed, the time depends on the number of changed
+// ports.
 func CompileFabric(prev Program, x *routing.Index, facts FabricFacts) Program {
 	s := fabricSourceOf(x, facts, prev.fabric)
 	if prev.fabric == nil || !s.differsInPorts(prev.fabric) {

@@ -103,7 +103,7 @@ func TestSwitchGivesBackFabricPrograms(t *testing.T) {
 	})
 }
 
-// Where machines are can be read back from the flows, of hosts to which tunnels lead.
+// Places reads the places of machines on hosts with tunnels.
 func TestPlaces(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, facts := drawFleet(t)

@@ -5,11 +5,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// This file has the flows of networks that an uplink carries. The switches behind the uplink
-// learn where MAC addresses are. So a packet that this host has routed does not leave with M,
-// the MAC address of the router interface, as its source: it leaves with H, an address that
-// only this host uses for the interface (see [routing.UplinkMAC]). The host where the packet
-// arrives replaces H by M.
+// This file has the flows of networks that an uplink carries. The switches behind the uplink learn
+// where MAC addresses are. So the source of a packet that this host has routed is not M, the MAC
+// address of the router interface. It is H, an address that only this host uses for the interface
+// (see [routing.UplinkMAC]). The host where the packet arrives replaces H by M.
 //
 // No packet that came by the uplink leaves by it, for the same reasons as with tunnels.
 

@@ -101,11 +101,10 @@ func (c *compiler) ownPrefixes() map[netip.Prefix]bool {
 	return own
 }
 
-// own returns the entries of the kernel's local table for l's addresses. These are the
-// addresses themselves, the broadcast addresses of IPv4 subnets, and the subnet-router anycast
-// addresses of IPv6 subnets (RFC 4291 §2.6.1), except for subnets with two addresses (RFC
-// 6164). Before 5.14, Linux treats the lowest address of an IPv4 subnet as a broadcast address
-// too.
+// own returns the entries of the kernel's local table for l's addresses. These are the addresses
+// themselves, the broadcast addresses of IPv4 subnets, and the subnet-router anycast addresses of
+// IPv6 subnets (RFC 4291 §2.6.1). An IPv6 subnet with two addresses has no anycast address (RFC
+// 6164). Before 5.14, Linux treats the lowest address of an IPv4 subnet as a broadcast address too.
 func (l *leg) own() (out []netip.Prefix) {
 	add := func(a netip.Addr) {
 		if p := alone(a); !slices.Contains(out, p) {

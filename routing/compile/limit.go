@@ -113,8 +113,8 @@ func (l *leg) meter(k limit) ofproto.MeterID {
 	return ids[k]
 }
 
-// limited emits two flows of l with instructions do: one that is limited by l's meter of a
-// kind, and below it the same without the meter, in case the switch refuses the first.
+// limited emits two flows of l with instructions do. The first is limited by l's meter of a kind.
+// The second has a lower priority and no meter, in case the switch refuses the first.
 func (c *compiler) limited(l *leg, k limit, role Role, t ofproto.TableID, prio uint16, m ofproto.Match, do ...ofproto.Instruction) {
 	if id := l.meter(k); id != 0 {
 		c.emit(l.object(), role, t, prio, m, metering(id, do...))

@@ -15,8 +15,8 @@ func PlaceFilters() (out []ofproto.FlowFilter) {
 	return out
 }
 
-// Places returns where the machines of ports are, of networks with a VNI, if flows of the fabric
-// bridge of host are right: the IDs of hosts by the ports' IDs.
+// Places reads the places of machines from flows of the fabric bridge of host. It returns the ID of
+// the host by the ID of the machine's port, for networks with a VNI.
 func Places(x *routing.Index, host string, flows []ofproto.FlowStats) map[string]string {
 	to := make(map[ofproto.Field]string) // hosts by the action that selects them
 	for h := range x.Hosts("") {

@@ -8,9 +8,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Traffic whose fast path is off goes through the namespace in both directions, so that NAT
-// and connection tracking there see all packets of a connection. These are priorities in
-// tableLocal. Two flows with the same priority never match the same packet.
+// If the fast path is off, traffic goes through the namespace in both directions, so that NAT and
+// connection tracking there see all packets of a connection. These are priorities in tableLocal.
+// Two flows with the same priority never match the same packet.
 const (
 	prioSlowIn     = 436 // packets from a network, by ingress port
 	prioSlowSubnet = 435 // packets to a subnet

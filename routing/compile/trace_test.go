@@ -17,8 +17,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Our trace of a packet through a router's tables agrees with the trace of Open vSwitch: both
-// have the same flows with the same actions, and the same final packet.
+// Our trace of a packet through a router's tables agrees with the trace of Open vSwitch. Both have
+// the same flows and actions, and the same final packet.
 func TestTraceAgreesWithOpenVSwitch(t *testing.T) {
 	h := lab.Boot(t)
 	sw := realSwitch{conn: connect(t, h)}

@@ -9,11 +9,11 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Digest is a hash of the contents of an intent. Equal intents have equal digests, on every
-// host and in every run of the daemon, whatever the order of their objects. It is the sum,
-// modulo 2^256, of the SHA-256 hashes of the objects' documents, so the cost of an update is
-// proportional to the number of changed objects. Use it for comparisons only: it does not
-// protect against deliberate collisions. The zero Digest is the digest of the empty intent.
+// A Digest is a hash of the contents of an intent. Equal intents have equal digests, on every host
+// and in every run of the daemon, whatever the order of their objects. It is the sum, modulo 2^256,
+// of the SHA-256 hashes of the objects' documents. So the cost of an update is proportional to the
+// number of changed objects. Use it for comparisons only: it does not protect against deliberate
+// collisions. The zero Digest is the digest of the empty intent.
 type Digest [4]uint64 // least significant word first
 
 // DigestOf returns the digest of x. It takes time proportional to the number of objects.

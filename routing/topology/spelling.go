@@ -20,8 +20,8 @@ func closest(keys []string, seen []*node, key string) int {
 	return found
 }
 
-// distance returns the optimal string alignment distance of a and b: the number of characters
-// that have to be inserted, deleted, replaced, or swapped with the next one, to turn a into b.
+// distance returns the optimal string alignment distance of a and b. This is the number of changes
+// that turn a into b: a character is inserted, deleted, replaced, or swapped with the next.
 func distance(a, b string) int {
 	prev2, prev := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range prev {

@@ -163,8 +163,8 @@ func together(x *routing.Index, f, t End) bool {
 	return !known
 }
 
-// rank returns a larger number for a path that the query more probably means: 3 if the packet
-// is switched or is for the router itself, 2 if it passes a router that is on both networks, 1
+// rank returns a larger number for a path that the query more probably means. It returns 3 if the
+// packet is switched or is for the router itself, 2 if it passes a router on both networks, and 1
 // if it passes another router.
 func (w Path) rank(x *routing.Index) int {
 	if w.Router == nil {

@@ -25,7 +25,7 @@
 //
 //   - Everything is repaired within a minute.
 //   - Pairs of machines that the fault does not affect lose no packet. Each fault has
-//     the affected traffic. A stopped switch affects all traffic, a router's bridge
+//     the affected traffic. A stopped switch affects all traffic. A router's bridge
 //     affects the traffic through that router, and a tap the traffic through the kernel.
 //   - If no flow has to change, no flow mod is sent. The report has the number of flow
 //     mods, and the smallest number that would have been enough.

@@ -317,8 +317,8 @@ func (m *mesh) pause(on bool) {
 	m.paused = on
 }
 
-// count returns the numbers of packets that the pairs in counted have sent and lost in the window
-// so far, and the losses of the pairs that are not in excused.
+// count returns the packets sent and lost in the window so far by the pairs in counted. It also
+// returns the losses of each pair that is not in excused.
 func (m *mesh) count(counted, excused scope) (sent, lost int, wrong []loss) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

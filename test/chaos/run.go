@@ -147,7 +147,7 @@ func (r *run) step(ctx context.Context, n int, kind string, st step) error {
 }
 
 // least returns the smallest number of flow mods that turn the surviving flows of the bridges into
-// the desired flows. had has the flows before the fault, and want the desired flows.
+// the desired flows. had has the flows before the fault. want has the desired flows.
 func least(had map[string]ofproto.Set, survives func(string, ofproto.Set) ofproto.Set, want map[string]ofproto.Set) int {
 	n := 0
 	for router, flows := range want {

@@ -1,7 +1,8 @@
 // Command compat tests ofdvr on each available Open vSwitch and datapath, and writes
-// docs/compatibility.md from the results. It runs the tests that prove each feature, with the Open vSwitch of
-// this machine and of other Debian releases (scripts/openvswitch.sh), on the userspace datapath and, in a
-// guest (test/guest), on the kernel's. Run it with make compatibility, from the top of the repository.
+// docs/compatibility.md from the results. It runs the tests that prove each feature. They run with
+// the Open vSwitch of this machine and of other Debian releases (scripts/openvswitch.sh), on the
+// userspace datapath and on the kernel's. The kernel's runs in a guest (test/guest). Run it with
+// make compatibility, from the top of the repository.
 //
 //	compat [-only TEXT] [-page] [-tests]
 //

@@ -120,9 +120,9 @@ func isNoise(f []byte) bool {
 	return false
 }
 
-// fragmentOfRouter handles a frame with a fragment of a packet that the router itself sent. It
-// returns the header fields that all fragments of the packet share, and whether this is the
-// first fragment. whole is "" if the frame is not such a fragment.
+// fragmentOfRouter handles a frame with a fragment of a packet that the router itself sent. whole
+// has the header fields that all fragments of the packet share. first reports whether this is the
+// first fragment. If the frame is not such a fragment, whole is "".
 func fragmentOfRouter(f []byte) (whole string, first bool) {
 	switch b := f[14:]; {
 	case big.Uint16(f[12:]) == etherIPv4 && len(b) >= 20 && b[9] == protoICMP && isRouter(netip.AddrFrom4([4]byte(b[12:16]))):

@@ -24,8 +24,8 @@ func (s *site) grown(before map[string]float64, by map[string]float64) {
 	})
 }
 
-// Each action of the daemon is counted once: a write through the API; its effects in the
-// store, the database and the switch; a repair of flows; the end of a connection.
+// The metrics count each of these once: a write through the API; its effects in the store, the
+// database and the switch; a repair of flows; the end of a connection.
 func TestEventsAreCounted(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)

@@ -324,7 +324,7 @@ func externalBridgeIsDeleted(t *testing.T, topology string) {
 }
 
 // If the identifier of a bridge changes from its name to its datapath ID, it is still the same
-// bridge: its flows stay, and no write waits for it to connect. The same holds if another router
+// bridge. Its flows stay, and no write waits for it to connect. The same holds if another router
 // got the bridge while it was disconnected.
 func TestExternalBridgeIdentifierChanges(t *testing.T) {
 	t.Parallel()

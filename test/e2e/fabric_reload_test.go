@@ -9,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A changed file costs no packet of others and sends no flow mod but for the difference, on each host:
-// a port is added and removed, and a host, with its machines.
+// When the file changes, packets of other machines are not lost, and each host sends only the flow
+// mods of the difference. The test adds and removes a port, and a host with its machines.
 func TestFleetReloads(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 3, blueAndGreen)
@@ -31,8 +31,8 @@ func TestFleetReloads(t *testing.T) {
 	f.acquainted(2)
 	traffic := f.courier(t, strings.Fields("b11>g21 g21>b11 b11>b21 g11>b11 b21>g21 g21>g11")...)
 	traffic.passes(50)
-	// change loads a topology on all hosts, and checks that only flows with one of the words come
-	// and go, and each with one flow mod.
+	// change loads a topology on all hosts. It checks that each added or deleted flow contains one
+	// of the words, and took one flow mod.
 	change := func(what, topology string, added, deleted []string) {
 		t.Helper()
 		before, mods := f.agedPrograms(), make([]float64, len(f.hosts))
@@ -145,7 +145,7 @@ func strange(known, t flowTable) (keys []string) {
 	return keys
 }
 
-// mustConcern fails the test if a flow has none of the words.
+// mustConcern fails the test unless each flow contains one of the words.
 func mustConcern(t *testing.T, what string, flows, words []string) {
 	t.Helper()
 	for _, key := range flows {

@@ -10,11 +10,11 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// scattered are machines on three hosts, as the topology has them: some where it says, one elsewhere,
-// and some for which it names no host.
+// scattered are machines on three hosts. For some, the topology names the right host, for one,
+// another host, and for some, no host.
 var scattered = strings.Fields("b11 g12@ b21 g22@ b31@h1 g31@")
 
-// scatteredFleet returns a fleet with [scattered], whose hosts know where all machines are.
+// scatteredFleet returns a fleet with [scattered]. All hosts know where the machines are.
 func scatteredFleet(t *testing.T) *fleet {
 	t.Helper()
 	f := newFleet(t, 3, blueAndGreen)
@@ -66,7 +66,7 @@ func (f *fleet) programs() map[string]flowTable {
 // isLearned is for keys of a fabric bridge's flowTable.
 var isLearned = regexp.MustCompile(`^table=(6|8),.*priority=100`)
 
-// agedPrograms is programs when all flows are old enough to be compared.
+// agedPrograms waits until all flows are old enough to be compared, and then calls programs.
 func (f *fleet) agedPrograms() map[string]flowTable {
 	f.t.Helper()
 	for _, s := range f.hosts {
@@ -97,9 +97,9 @@ func ofNeighbours(t flowTable) (n float64) {
 // crossing are pairs of scattered in both directions between h1 and the other hosts.
 var crossing = strings.Fields("b11>b21 b21>b11 g12>b21 b21>g12 b11>g22 g22>b11 b11>b31 b31>b11 g12>g31 g31>g12")
 
-// A daemon that is killed and started again costs no packet and sends no flow mod, whether the sender
-// or the receiver is on its host, and wherever the file says that machines are. That holds even if
-// other daemons, which know where their machines are, do not run.
+// When a daemon is killed and started again, no packet is lost and no flow mod is sent. The test
+// has senders and receivers on the daemon's host, and files that name the wrong host of a machine,
+// or none. Other daemons need not run, although only they see the machines of their hosts.
 func TestOwnDaemonRestarts(t *testing.T) {
 	t.Parallel()
 	f := scatteredFleet(t)
@@ -118,7 +118,7 @@ func TestOwnDaemonRestarts(t *testing.T) {
 	sent := func(s *site) {
 		t.Helper()
 		where := fmt.Sprintf("h%d ", f.number(s.Host)) + bridge
-		allowed := ofNeighbours(before[where]) + ofNeighbours(s.flows(bridge)) // the kernel forgets some, and resolves them again
+		allowed := ofNeighbours(before[where]) + ofNeighbours(s.flows(bridge)) // the kernel forgets some neighbours, and resolves them again
 		if n := s.flowMods(); n > allowed {
 			t.Errorf("h%d sent %v flow mods", f.number(s.Host), n)
 		}
@@ -143,8 +143,8 @@ func TestOwnDaemonRestarts(t *testing.T) {
 	mustBeSame(t, before, f.programs())
 }
 
-// While the database of a host is down, and when it is back, no flow changes. Machines of other hosts
-// lose no packet.
+// When the database of a host ends and starts again, no flow changes. Machines of other hosts lose
+// no packet.
 func TestOwnDatabaseRestarts(t *testing.T) {
 	t.Parallel()
 	f := scatteredFleet(t)
@@ -166,7 +166,7 @@ func TestOwnDatabaseRestarts(t *testing.T) {
 	f.acquainted(2)
 	across.passes(50)
 	others.end()
-	if lab.Datapath() == lab.Kernel { // in userspace, the switch forwards only with its database
+	if lab.Datapath() == lab.Kernel { // the userspace datapath forwards only with its database
 		across.end()
 	}
 	mustBeSame(t, before, f.programs())
@@ -178,8 +178,8 @@ func TestOwnDatabaseRestarts(t *testing.T) {
 	}
 }
 
-// When a host's switch was killed and started again, each of its flows has been sent once, and no
-// flow of another host.
+// After a host's switch is killed and started again, each of its flows is sent once. No flow of
+// another host is sent.
 func TestOwnSwitchRestarts(t *testing.T) {
 	t.Parallel()
 	f := scatteredFleet(t)
@@ -221,8 +221,8 @@ func TestOwnSwitchRestarts(t *testing.T) {
 	}
 }
 
-// A daemon that stands by takes over when the leader is killed: no packet is lost and no flow is
-// touched, even for machines that have moved while it stood by.
+// When the leader is killed, the standby daemon takes over. No packet is lost and no flow changes,
+// even for machines that have moved in the meantime.
 func TestStandbyTakesOverTheFabric(t *testing.T) {
 	t.Parallel()
 	f := scatteredFleet(t)

@@ -9,8 +9,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A machine whose port leaves the intent, or whose network loses its VNI, gets no packet of any
-// network, and none of another such machine. When the port comes back, packets pass again.
+// When the port of a machine leaves the intent, or its network loses the VNI, the machine gets no
+// more packets: neither of a network, nor of another machine without a network. When the port comes
+// back, packets pass again.
 func TestMachineOfNoNetwork(t *testing.T) {
 	t.Parallel()
 	port := func(n int, network string) string {
@@ -53,7 +54,7 @@ func TestMachineOfNoNetwork(t *testing.T) {
 		s.write(without)
 		tag("4095")
 		at := record(t, machines[1], came)
-		for _, n := range []int{2, 3, 4} { // of another network, of none, and of the former network
+		for _, n := range []int{2, 3, 4} { // of another network, without a network, and of the former network
 			ask(t, machines[n], broadcast, machines[n].IP(), "10.0.0.99")
 		}
 		s.write(full)
@@ -66,7 +67,8 @@ func TestMachineOfNoNetwork(t *testing.T) {
 	}
 }
 
-// A network that loses its VNI and keeps its tag as its vlan passes packets all the time.
+// If a network loses its VNI, and its key vlan becomes the tag that it has, packets pass all the
+// time.
 func TestTagOutlivesTheVNI(t *testing.T) {
 	t.Parallel()
 	with := strings.Replace(carried, "blue, vni: 5001,", "blue, vni: 5001, vlan: 9,", 1)

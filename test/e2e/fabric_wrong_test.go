@@ -13,8 +13,8 @@ import (
 )
 
 // The files of the hosts disagree about the place of a machine. Even then, a host never passes on a
-// packet of another host: each packet comes to the underlay from its sender's host only, once for
-// each host that gets it. This holds whether or not the machine is plugged in.
+// packet of another host. Each packet comes to the underlay from its sender's host only, once for
+// each receiving host. The test is with and without the machine plugged in.
 func TestDisagreeingHosts(t *testing.T) {
 	t.Parallel()
 	others := strings.Fields("b11 g11 b21 g21 b31 g31")

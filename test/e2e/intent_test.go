@@ -60,7 +60,7 @@ func (s *site) must(status int, method, path, body string) reply {
 	return a
 }
 
-// storeOnly returns a site whose daemon has a store and no file.
+// storeOnly returns a site with a daemon that has a store and no file.
 func storeOnly(t *testing.T, flags ...string) *site {
 	t.Helper()
 	s := &site{Host: lab.Boot(t), t: t}

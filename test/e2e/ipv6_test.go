@@ -88,7 +88,7 @@ func TestIPv6IsRoutedInTheSwitch(t *testing.T) {
 	seen(t, green, "green's tap", 0, "packets from machines", notMulticast)
 }
 
-// The near gateway answers a packet whose hop limit expires.
+// If the hop limit of a packet expires, the near gateway answers.
 func TestIPv6HopLimit(t *testing.T) {
 	t.Parallel()
 	_, vm1, _ := dualPair(t)

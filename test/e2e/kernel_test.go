@@ -61,9 +61,10 @@ nft add rule ip nat pre ip daddr 169.254.169.254 tcp dport 80 redirect to :9697`
 // differently.
 type change struct{ add, remove, to string }
 
-// Flows respect changes of the namespace by other programs, as Linux does: longer routes inside an
-// extra route or a connected subnet, addresses, and policy rules before the main table. The changes
-// take effect at once and last until they are removed. A starting daemon leaves them unchanged.
+// Flows respect changes of the namespace by other programs, as Linux does. The changes are longer
+// routes inside an extra route or a connected subnet, addresses, and policy rules before the main
+// table. The changes take effect at once and last until they are removed. A starting daemon leaves
+// them unchanged.
 func TestForeignRoutesInTheNamespace(t *testing.T) {
 	t.Parallel()
 	s := ready(t, strings.Replace(dualStack, "ports:", `    routes:
@@ -192,7 +193,7 @@ func TestForeignRoutesWithoutDatabase(t *testing.T) {
 	known("10.0.2.96/27", true)
 }
 
-// If a routing daemon adds many routes to a namespace, they do not fill the switch: one flow sends
+// If a routing daemon adds many routes to a namespace, they do not fill the switch. One flow sends
 // all packets of the extra route around them to the kernel, and the status reports this. If a
 // foreign route replaces a route of the router, this is logged once.
 func TestManyForeignRoutes(t *testing.T) {

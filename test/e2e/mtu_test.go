@@ -63,8 +63,8 @@ func TestSmallerMTU(t *testing.T) {
 
 func isEcho(f lab.Frame) bool { return echo("", "")(f) || echo6("", "")(f) }
 
-// Packets that go to the kernel because they are larger than the next MTU are counted
-// exactly. Smaller packets, whose length the switch also checks, are not counted.
+// Packets that go to the kernel because they are larger than the next MTU are counted exactly.
+// Smaller packets are not counted, although the switch checks their length too.
 func TestLargePacketsAreCounted(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := narrowPair(t)

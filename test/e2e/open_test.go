@@ -45,7 +45,7 @@ func crowded(ports int) string {
 	return b.String()
 }
 
-// client returns an HTTP client whose connections go to an address of the host.
+// client returns an HTTP client that connects to an address of the host.
 func (s *site) client(network, address string) *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return s.Dial(ctx, network, address)

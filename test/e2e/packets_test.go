@@ -193,9 +193,9 @@ func transfer(t *testing.T, from, to *lab.Machine, addr string) {
 	}
 }
 
-// carries listens on the address at in a network namespace of a host, and sends some 100 kB over
-// TCP to the address in the parameter to, by default the listener's address. It returns
-// an error if there is no connection within the time wait.
+// carries sends some 100 kB over TCP to a listener on the address at, in a network namespace of a
+// host. If the parameter to is set, it is the address that the sender uses. It returns an error if
+// there is no connection within the time wait.
 func carries(t *testing.T, from *lab.Machine, host *lab.Host, netns string, at, to netip.AddrPort, wait time.Duration) error {
 	t.Helper()
 	ln, err := host.ListenIn(within(t), netns, "tcp", at.String())

@@ -44,8 +44,8 @@ func TestPageOverview(t *testing.T) {
 	v.Until(broken + `.length === 3`)
 }
 
-// The address selects the router whose neighbourhood is drawn. A click on another router
-// selects that router.
+// The page draws the neighbourhood of the router in its URL. A click on another router selects that
+// router.
 func TestPageNeighbourhood(t *testing.T) {
 	t.Parallel()
 	h := lab.Bare(t)

@@ -26,8 +26,8 @@ type visitor struct {
 }
 
 // visit opens the page with a fragment and waits until it shows something. When the test ends, it
-// checks that the page has sent requests only to the daemon, and that the console is empty, also of
-// violations of the page's policy.
+// checks that the page has sent requests only to the daemon. The console must have no entries, and
+// thus no violations of the page's policy.
 func visit(t *testing.T, h *lab.Host, at string) visitor {
 	t.Helper()
 	v := visitor{browser.Start(t, h, pageAddr, 1280, 800), t}

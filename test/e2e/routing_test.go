@@ -91,8 +91,8 @@ func iperf(t *testing.T, from, to *lab.Machine) {
 	}
 }
 
-// The near gateway answers a packet whose TTL expires at the router with time exceeded. A packet
-// with a TTL of one more arrives with TTL 1.
+// If the TTL of a packet expires at the router, the near gateway answers with time exceeded. A
+// packet with a TTL of one more arrives with TTL 1.
 func TestTTL(t *testing.T) {
 	t.Parallel()
 	_, vm1, vm2 := pair(t)

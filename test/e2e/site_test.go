@@ -81,7 +81,7 @@ func ready(t *testing.T, topology string, flags ...string) *site {
 	return s
 }
 
-// measured is like ready with a daemon whose memory can be measured.
+// measured is like ready, and the daemon's memory can be measured.
 func measured(t *testing.T, topology string, flags ...string) *site {
 	t.Helper()
 	s := bare(t, topology)

@@ -9,8 +9,8 @@
 //
 // Therefore go test -exec guest runs tests in the guest. Guest prints the steps of the boot on
 // standard error, and with -v also the output of the guest's kernel. It uses the newest kernel on
-// this machine that has an openvswitch module. If there is no such kernel, it uses the kernel from
-// an extracted package in the directory kernel next to this program. scripts/setup.sh --kernel
+// this machine that has an openvswitch module. Without such a kernel, it uses the kernel from an
+// extracted package in the directory kernel next to this program. scripts/setup.sh --kernel
 // provides everything. With -check, guest only checks the requirements. It prints the missing ones
 // and fails if there are any.
 //

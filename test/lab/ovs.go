@@ -98,9 +98,8 @@ func (h *Host) StartDatabase(ctx context.Context) error {
 	return h.ready(ctx, p, func() error { return h.answers(ctx, socket) })
 }
 
-// StartSwitch starts ovs-vswitchd, or starts it again after it ended, and returns
-// when it has made every bridge in the database and the host's links to underlays
-// work again.
+// StartSwitch starts ovs-vswitchd, or starts it again. It returns when every bridge in the database
+// exists, and the host's links to underlays work.
 func (h *Host) StartSwitch(ctx context.Context) error {
 	p, err := h.startOVSDaemon("ovs-vswitchd")
 	if err != nil {

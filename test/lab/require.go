@@ -47,7 +47,7 @@ func Missing() error {
 	return nil
 }
 
-// Main is TestMain for a package whose tests use the lab. It runs the tests in a bubble. If a
+// Main is TestMain for a package with tests that use the lab. It runs the tests in a bubble. If a
 // bubble is impossible, it runs them outside, so that tests without the lab still run. [Require]
 // skips or fails the other tests.
 func Main(m *testing.M) {

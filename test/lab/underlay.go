@@ -43,8 +43,8 @@ type Link struct {
 	port     string // port of the underlay's bridge
 }
 
-// NewUnderlay makes an underlay without hosts, whose interfaces have the given MTU; 0 means
-// 1500. It works only in a bubble. The caller must close the underlay.
+// NewUnderlay makes an underlay without hosts. Its interfaces get the given MTU; 0 means 1500.
+// It works only in a bubble. The caller must close the underlay.
 func NewUnderlay(ctx context.Context, dir string, mtu int) (*Underlay, error) {
 	h, err := NewHost(ctx, dir)
 	if err != nil {

@@ -234,8 +234,8 @@ func (s *site) settled(hosts ...*Host) {
 
 var round = regexp.MustCompile(`rpc_loop - iteration:(\d+) (?:started|completed\. Processed ports statistics: (.*)\. Elapsed)`)
 
-// lastRound returns the statistics of the last round of an L2 agent's loop from its log, or ""
-// if the round is still running or none has begun.
+// lastRound returns the statistics of the last round of an L2 agent's loop from its log. It returns
+// "" if the round is still running, or no round has begun.
 func lastRound(log string) (found string) {
 	var began string
 	for _, m := range round.FindAllStringSubmatch(log, -1) {
