@@ -65,6 +65,10 @@ type Desired struct {
 	// ovs-vswitchd would use the link as its tap and finally destroy it. If Link is nil, links
 	// are not checked.
 	Link func(name string) string
+	// HostAddresses returns the addresses that the host has on a kernel link, as text, or "".
+	// If the uplink has some, it is not inserted: the host would lose them. If HostAddresses is
+	// nil, they are not checked.
+	HostAddresses func(name string) string
 	// Partial means that the desired state lists only some objects: rows of other routers,
 	// other rows of the fabric and other tags stay unchanged.
 	Partial bool

@@ -280,6 +280,27 @@ func TestPlanOfFabric(t *testing.T) {
 			problems: []string{"name-taken fabric /red: patch port fi-red: the name is in use by port fi-red on bridge br-int, which does not belong to ofdvr; remove it, or choose another name"},
 		},
 		{
+			name:     "name of the uplink in use",
+			byHand:   plug(portRow("eth1")),
+			change:   func(d *ovsdb.Desired) { d.Fabric.Uplink = "eth1" },
+			problems: []string{"name-taken fabric /: uplink eth1: the name is in use by port eth1 on bridge br-int, which does not belong to ofdvr; remove it, or choose another name"},
+		},
+		{
+			name: "uplink",
+			change: func(d *ovsdb.Desired) {
+				d.Fabric.Uplink, d.HostAddresses = "eth1", func(string) string { return "" }
+			},
+			ops: []string{"insert Port eth1", "insert Interface eth1"},
+		},
+		{
+			name: "uplink with addresses of the host",
+			change: func(d *ovsdb.Desired) {
+				d.Fabric.Uplink, d.HostAddresses = "eth1", func(name string) string { return "192.0.2.7/24 on " + name }
+			},
+			problems: []string{"host-addresses fabric /: uplink eth1: it has addresses of this host (192.0.2.7/24 on eth1), which the host would lose if it became a port of bridge br-fabric; " +
+				"move them to another interface, or choose another uplink"},
+		},
+		{
 			name: "machines plugged, two with one ID and one behind a bond",
 			byHand: func(s *ovsdb.State) {
 				bond := machinePort("bond", "none")

@@ -300,6 +300,14 @@ func (p *planner) holdLinks() {
 		}
 	}
 	for _, w := range p.plist {
+		if w.key.uplink && p.d.HostAddresses != nil && len(p.names[w.name]) == 0 && !p.held(w.key) {
+			if a := p.d.HostAddresses(w.name); a != "" {
+				p.heldKeys[w.key] = true
+				p.problem(w.key.problem(Problem{Kind: HostAddresses, Object: w.what + " " + w.name,
+					Detail: fmt.Sprintf("it has addresses of this host (%s), which the host would lose if it became a port of bridge %s", a, w.bridge),
+					Remedy: "move them to another interface, or choose another uplink"}))
+			}
+		}
 		if w.typ != typeInternal || p.held(w.key) {
 			continue
 		}

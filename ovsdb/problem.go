@@ -27,12 +27,14 @@ const (
 	// tag any more. The plan keeps the tag and removes our mark, so only one plan reports the
 	// problem.
 	TagChanged
+	// HostAddresses means that a link that must become a port has addresses of the host.
+	HostAddresses
 )
 
 var kindNames = [...]string{
 	NoDatabase: "no-database", NoIntegrationBridge: "no-integration-bridge", Invalid: "invalid",
 	NameTaken: "name-taken", ForeignPorts: "foreign-ports", ForeignController: "foreign-controller",
-	SwitchError: "switch-error", Moving: "moving", TagChanged: "tag-changed",
+	SwitchError: "switch-error", Moving: "moving", TagChanged: "tag-changed", HostAddresses: "host-addresses",
 }
 
 // String returns a stable name, such as "name-taken".

@@ -46,7 +46,7 @@ type claim struct {
 	kind  claimKind
 	value string
 	by    string // ID of the object, see [claim.owner]
-	link  link   // for a linkName
+	link  link   // for a linkName or taggedName
 }
 
 // owner returns the object that has the name or number.
@@ -54,7 +54,7 @@ func (c claim) owner() owner {
 	switch {
 	case c.kind == tunnelAddress, c.kind == uplinkName:
 		return owner{KindHost, c.by}
-	case c.kind == vlanTag, c.kind == vniNumber, c.kind == linkName && c.link.of.kind == KindNetwork:
+	case c.kind == vlanTag, c.kind == vniNumber, c.kind == taggedName, c.kind == linkName && c.link.of.kind == KindNetwork:
 		return owner{KindNetwork, c.by}
 	}
 	return owner{KindRouter, c.by}
@@ -72,6 +72,7 @@ const (
 	tunnelAddress
 	vniNumber
 	uplinkName // may be claimed by several hosts
+	taggedName // a linkName, but only if a host has an uplink; may be claimed by several networks
 )
 
 // Compare orders claims by kind, value and by. A router has at most one claim with a given
@@ -112,14 +113,19 @@ func networkClaims(n *Network) (out []claim) {
 	}
 	if n.VNI != 0 {
 		out = append(out, claim{kind: vniNumber, value: vniValue(n.VNI), by: n.ID})
-		for name, l := range networkLinks(n) {
+	}
+	for name, l := range networkLinks(n) {
+		switch {
+		case n.VNI != 0:
 			out = append(out, claim{kind: linkName, value: name, by: n.ID, link: l})
+		case n.tagged():
+			out = append(out, claim{kind: taggedName, value: name, by: n.ID, link: l})
 		}
 	}
 	return out
 }
 
-// networkLinks returns the links of network n, by name. n has a VNI.
+// networkLinks returns the links of network n, which a tunnel or an uplink carries, by name.
 func networkLinks(n *Network) map[string]link {
 	of := owner{KindNetwork, n.ID}
 	return map[string]link{n.FabricPort(): {fabricPortLink, of}, n.FabricPeer(): {peerLink, of}}

@@ -151,6 +151,9 @@ func drawAnyChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 	}
 	for range number(3) {
 		p := routing.Port{ID: one("p", "q", "u", "v"), Network: one("a", "b", "c"), MAC: mac(1 + number(3))}
+		if number(3) == 0 {
+			p.MAC = routing.UplinkMAC(one("h", "k"), one("i", "j"))
+		}
 		for range number(1) {
 			p.Addresses = append(p.Addresses, address())
 		}
@@ -178,6 +181,7 @@ func drawHost(t *rapid.T) routing.Host {
 		h.Tunnel.Address = netip.MustParseAddr(rapid.SampledFrom([]string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8::1"}).Draw(t, "tunnel address"))
 		h.Tunnel.Type = routing.TunnelType(rapid.IntRange(0, 1).Draw(t, "tunnel type"))
 	}
+	h.Uplink = rapid.SampledFrom([]string{"", "", "eth1", "eth2", "fn-a", "w"}).Draw(t, "uplink")
 	return h
 }
 

@@ -85,6 +85,7 @@ func (x *Index) Check(c Change) error {
 	v.checkNetworks(c.Put.Networks)
 	v.checkRouters(c.Put.Routers)
 	v.checkPorts(c.Put.Ports)
+	v.checkUplinkMACs(&c.Put)
 	v.checkDeleted(c.Delete)
 	return errors.Join(v.errs...)
 }
@@ -103,6 +104,8 @@ type validator struct {
 	tunnels [2]string         // hosts with tunnels over IPv4 and over IPv6; "" if no host has one
 	uplinks map[string]string // hosts that are put, by uplink
 	carried map[string]bool   // networks with a VNI that have been checked
+
+	declared []declaredMAC
 
 	macs  map[onNetwork[ofproto.MAC]]owner
 	addrs map[onNetwork[netip.Addr]]owner
@@ -247,6 +250,7 @@ func (v *validator) checkNetworks(networks []Network) {
 		v.checkScope(p, "ipv4_address_scope", n.IPv4Scope)
 		v.checkScope(p, "ipv6_address_scope", n.IPv6Scope)
 		v.checkVNI(p, n, vnis)
+		v.checkTagged(p, n)
 	}
 }
 
@@ -370,25 +374,9 @@ func (v *validator) checkMAC(p path, who owner, network string, mac ofproto.MAC)
 		return
 	}
 	v.macs[key] = who
-}
-
-// claim records who as the owner of address k.
-func (v *validator) claim(p path, k int, who owner, network string, a netip.Addr) {
-	if network == "" {
-		return
+	if mac[0] == uplinkByte {
+		v.declared = append(v.declared, declaredMAC{p, who, network, mac})
 	}
-	key := onNetwork[netip.Addr]{network, a}
-	other, used := v.addrs[key]
-	if !used {
-		var o addrOf
-		o, used = v.on(network).addrs.Get(addrOf{addr: a})
-		other, used = o.owner, used && !v.gone[o.owner]
-	}
-	if used {
-		v.taken(p, elem("addresses", k), other, "address %v is already used by %v on network %q", a, other, network)
-		return
-	}
-	v.addrs[key] = who
 }
 
 func elem(key string, i int) string { return fmt.Sprintf("%s[%d]", key, i) }

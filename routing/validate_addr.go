@@ -253,3 +253,22 @@ func sortedSubnets(interfaces []Interface) []*subnet {
 	})
 	return slices.CompactFunc(all, func(s, t *subnet) bool { return s.Prefix == t.Prefix && s.iface == t.iface })
 }
+
+// claim records who as the owner of address k.
+func (v *validator) claim(p path, k int, who owner, network string, a netip.Addr) {
+	if network == "" {
+		return
+	}
+	key := onNetwork[netip.Addr]{network, a}
+	other, used := v.addrs[key]
+	if !used {
+		var o addrOf
+		o, used = v.on(network).addrs.Get(addrOf{addr: a})
+		other, used = o.owner, used && !v.gone[o.owner]
+	}
+	if used {
+		v.taken(p, elem("addresses", k), other, "address %v is already used by %v on network %q", a, other, network)
+		return
+	}
+	v.addrs[key] = who
+}

@@ -84,6 +84,9 @@ func (v *validator) usedName(name string) (link, bool) {
 		return link{of: b.owner()}, true
 	}
 	c, used := v.claimed(linkName, name)
+	if !used {
+		c, used = v.claimed(taggedName, name)
+	}
 	return c.link, used
 }
 
@@ -110,6 +113,7 @@ func (v *validator) checkUplink(p path, h *Host) {
 		v.uplinks = make(map[string]string)
 	}
 	v.uplinks[name] = h.ID
+	v.checkTaggedNames(p)
 }
 
 // anyUplink returns the ID of a host that has an uplink called name, or any uplink if name is

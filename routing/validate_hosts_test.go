@@ -2,6 +2,7 @@ package routing_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -66,6 +67,27 @@ func TestValidateHosts(t *testing.T) {
 			m.Networks = append(m.Networks, routing.Network{ID: "3fa85f64-5717-4562-b3fc-2c963f66afa6", MTU: 1500, VNI: 1}, routing.Network{ID: "3fa85f64-57aa-4562-b3fc-2c963f66afa6", MTU: 1500, VNI: 2})
 		}, `networks[3].id: the name "fn-3fa85f64-57" for the patch port on the fabric bridge is already used by the patch port on the fabric bridge of network "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 networks[3].id: the name "fi-3fa85f64-57" for the patch port on the integration bridge is already used by the patch port on the integration bridge of network "3fa85f64-5717-4562-b3fc-2c963f66afa6"`},
+		{"networks of one tail and uplinks", func(m *routing.Model) {
+			m.Hosts[0].Uplink, m.Hosts[1].Uplink = "eth1", "eth1"
+			m.Networks = append(m.Networks, routing.Network{ID: "3fa85f64-5717-4562-b3fc-2c963f66afa6", MTU: 1500, VLAN: 7}, routing.Network{ID: "3fa85f64-57aa-4562-b3fc-2c963f66afa6", MTU: 1500, VLAN: 8})
+		}, `networks[3].id: the name "fn-3fa85f64-57" for the patch port on the fabric bridge is already used by the patch port on the fabric bridge of network "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+networks[3].id: the name "fi-3fa85f64-57" for the patch port on the integration bridge is already used by the patch port on the integration bridge of network "3fa85f64-5717-4562-b3fc-2c963f66afa6"`},
+		{"networks of one tail and no uplinks", func(m *routing.Model) {
+			m.Networks = append(m.Networks, routing.Network{ID: "3fa85f64-5717-4562-b3fc-2c963f66afa6", MTU: 1500, VLAN: 7}, routing.Network{ID: "3fa85f64-57aa-4562-b3fc-2c963f66afa6", MTU: 1500, VLAN: 8})
+		}, ""},
+		{"uplink named like a network's port", func(m *routing.Model) {
+			m.Hosts[0].Uplink = "fn-red"
+			m.Networks = append(m.Networks, routing.Network{ID: "red", MTU: 1500, VLAN: 7})
+		}, `networks[2].id: the name "fn-red" for the patch port on the fabric bridge is already used by the uplink of hosts`},
+		{"MAC address of an uplink", func(m *routing.Model) {
+			m.Hosts[0].Uplink, m.Hosts[1].Uplink = "eth1", "eth1"
+			m.Networks[0].VNI, m.Networks[0].VLAN = 0, 7
+			m.Ports[0].MAC = routing.UplinkMAC("h2", "r1-blue")
+		}, "ports[0].mac: " + uplinkMACUsed},
+		{"MAC address of an uplink on a network of tunnels", func(m *routing.Model) {
+			m.Hosts[0].Uplink, m.Hosts[1].Uplink = "eth1", "eth1"
+			m.Ports[0].MAC = routing.UplinkMAC("h2", "r1-blue")
+		}, ""},
 		{"one MAC address on two networks", func(m *routing.Model) { m.Routers[0].Interfaces[1].MAC = mac(1) },
 			`routers[0].interfaces[1].mac: mac 02:00:00:00:00:01 is already used by interface "r1-blue": the interfaces of a router on networks with a vni need different MAC addresses`},
 		{"one MAC address, one vni", func(m *routing.Model) {
@@ -145,6 +167,54 @@ func TestHostsAndRoutersConflict(t *testing.T) {
 			var taken *routing.TakenError
 			if err == nil || err.Error() != tt.want || !errors.As(err, &taken) || taken.Kind != routing.KindRouter || taken.ID != "r1" {
 				t.Errorf("error %v, want %s of router r1", err, tt.want)
+			}
+		})
+	}
+}
+
+var uplinkMACUsed = fmt.Sprintf(`mac %v of port "vm1" is the one with which packets that host "h2" has routed leave from interface "r1-blue": give it another mac`, routing.UplinkMAC("h2", "r1-blue"))
+
+// A host, an interface or a network is refused if packets would leave by an uplink with the MAC
+// address of a port, or if two ports of bridges would have the same name.
+func TestUplinkConflicts(t *testing.T) {
+	at := func(change func(*routing.Model)) *routing.Model {
+		m := hostsModel()
+		m.Hosts[0].Uplink, m.Hosts[1].Uplink = "eth1", "eth1"
+		m.Networks[0].VNI, m.Networks[0].VLAN = 0, 7
+		change(m)
+		return m
+	}
+	odd := func(m *routing.Model) { m.Ports[0].MAC = routing.UplinkMAC("h2", "r1-blue") }
+	tails := func(m *routing.Model) {
+		m.Networks = append(m.Networks, routing.Network{ID: "3fa85f64-5717-4562-b3fc-2c963f66afa6", MTU: 1500, VLAN: 8}, routing.Network{ID: "3fa85f64-57aa-4562-b3fc-2c963f66afa6", MTU: 1500, VLAN: 9})
+	}
+	none := func(m *routing.Model) { m.Hosts[0].Uplink, m.Hosts[1].Uplink = "", "" }
+	all := at(odd)
+	for _, tt := range []struct {
+		name string
+		base *routing.Model
+		put  routing.Model
+		want string
+	}{
+		{"host", at(func(m *routing.Model) { odd(m); m.Hosts[1].Uplink = "" }), routing.Model{Hosts: all.Hosts[1:]}, "hosts[0].id: " + uplinkMACUsed},
+		{"interface", at(func(m *routing.Model) { odd(m); m.Routers = nil }), routing.Model{Routers: all.Routers}, "routers[0].interfaces[0].id: " + uplinkMACUsed},
+		{"network", at(func(m *routing.Model) { odd(m); m.Networks[0].VNI = 5001 }), routing.Model{Networks: all.Networks[:1]}, "networks[0].vlan: " + uplinkMACUsed},
+		{"port", at(func(*routing.Model) {}), routing.Model{Ports: all.Ports[:1]}, "ports[0].mac: " + uplinkMACUsed},
+		{"names of networks", at(func(m *routing.Model) { none(m); tails(m) }), routing.Model{Hosts: all.Hosts[:1]},
+			`hosts[0].uplink: the name "fn-3fa85f64-57", which network "3fa85f64-57aa-4562-b3fc-2c963f66afa6" needs on hosts with an uplink, is already used by network "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+hosts[0].uplink: the name "fi-3fa85f64-57", which network "3fa85f64-57aa-4562-b3fc-2c963f66afa6" needs on hosts with an uplink, is already used by network "3fa85f64-5717-4562-b3fc-2c963f66afa6"`},
+		{"name of a tap", at(func(m *routing.Model) { none(m); m.Routers[0].Interfaces[0].TapPort = "fi-blue" }), routing.Model{Hosts: all.Hosts[:1]},
+			`hosts[0].uplink: the name "fi-blue", which network "blue" needs on hosts with an uplink, is already used by the tap of interface "r1-blue"`},
+		{"tap", at(func(m *routing.Model) { m.Routers = nil }), routing.Model{Routers: at(func(m *routing.Model) { m.Routers[0].Interfaces[0].TapPort = "fi-blue" }).Routers},
+			`routers[0].interfaces[0].tap_port: the name "fi-blue" for the tap is already used by the patch port on the integration bridge of network "blue"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := tt.base.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			err := routing.NewIndex(tt.base).Check(routing.Change{Put: tt.put})
+			if err == nil || err.Error() != tt.want {
+				t.Errorf("error %v, want %s", err, tt.want)
 			}
 		})
 	}

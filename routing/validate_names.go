@@ -121,6 +121,9 @@ func (v *validator) linkCalled(name string) (link, bool) {
 		return l, true
 	}
 	c, used := v.claimed(linkName, name)
+	if !used && v.uplinkHost("") != "" {
+		c, used = v.claimed(taggedName, name)
+	}
 	return c.link, used
 }
 

@@ -207,6 +207,8 @@ func (p *pass) apply(ctx context.Context, state ovsdb.State, err error) error {
 			p.log.Warn("left the tag of a port that another program has set", zap.Error(problem))
 		case ovsdb.SwitchError:
 			d.errors += problem.Error() + "\n"
+		case ovsdb.HostAddresses: // the kernel does not report when they go
+			d.again(time.Now())
 		case ovsdb.NameTaken:
 			d.nameTaken = true
 		case ovsdb.Moving:

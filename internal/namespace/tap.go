@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -177,6 +178,31 @@ func ForeignLink(name string, given bool) string {
 		return fmt.Sprintf("perhaps a link of another program (%v)", err)
 	}
 	return fmt.Sprintf("link %s of another program (kind %s)", name, cmp.Or(l.Type(), "device"))
+}
+
+// HostAddresses returns the addresses of a link in the caller's namespace, except link-local ones, as
+// text; "" if it has none, or they cannot be read.
+func HostAddresses(name string) string {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return ""
+	}
+	defer h.Close()
+	l, err := find(h, name)
+	if l == nil || err != nil {
+		return ""
+	}
+	addrs, err := dump(func() ([]netlink.Addr, error) { return h.AddrList(l, netlink.FAMILY_ALL) })
+	if err != nil {
+		return ""
+	}
+	var out []string
+	for _, a := range addrs {
+		if !a.IP.IsLinkLocalUnicast() {
+			out = append(out, a.IPNet.String())
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // isOpen reports whether a program has the tap l open. l is in the thread's namespace. A tap has a

@@ -97,6 +97,33 @@ func TestFabricUplink(t *testing.T) {
 	}
 }
 
+// An uplink with addresses of the host does not become a port, and the status says why. It becomes one
+// when the addresses are gone.
+func TestUplinkWithAddresses(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, blueAndGreen)
+	f.uplinks()
+	h1 := f.hosts[0]
+	h1.sh("", "ip address add 198.51.100.7/24 dev "+lab.UplinkNIC)
+	f.serve(uplinkTopology(2, blueAndGreen, nil))
+	ports := func() string { return h1.vsctl("list-ports", "br-fabric") }
+	h1.eventually("the problem", func() error {
+		out, err := h1.Ofdvr(t.Context(), "status")
+		if err == nil && !strings.Contains(out, "it has addresses of this host (198.51.100.7/24), which the host would lose") {
+			err = fmt.Errorf("the status is %s", out)
+		}
+		return err
+	})
+	if got := ports(); got != "fn-blue\nfn-green\nfr-r1" {
+		t.Errorf("ports of br-fabric: %q", got)
+	}
+	h1.sh("", "ip address flush dev "+lab.UplinkNIC)
+	h1.settle()
+	if got := ports(); got != "eth1\nfn-blue\nfn-green\nfr-r1" {
+		t.Errorf("ports of br-fabric without the addresses: %q", got)
+	}
+}
+
 // uplinks connects an uplink of each host, and makes them the links of f.
 func (f *fleet) uplinks() *lab.Underlay {
 	f.t.Helper()
