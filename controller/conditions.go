@@ -172,7 +172,7 @@ func (c *changes) servedSince(p *routing.Port) time.Time {
 // connected forgets the confirmations of the previous connection.
 func (c *changes) connected() { c.first, c.ports = time.Time{}, nil }
 
-// confirmed records that the switch holds next instead of last.
+// confirmed records that the switch has replaced version last by version next.
 func (c *changes) confirmed(last, next version, at time.Time) {
 	if last.gen == 0 || c.first.IsZero() {
 		c.first = at

@@ -79,7 +79,7 @@ func (w *world) claimRefused(s *session) {
 	}
 }
 
-// displaced ends s, because session by has its bridge now.
+// displaced ends s. The session by has its bridge now.
 func (s *session) displaced(by *session) {
 	cause := ofconn.ErrEchoTimeout
 	if s.origin.standby {

@@ -88,8 +88,8 @@ func (c *Controller) verifyEnds(ctx context.Context, x *routing.Index, t *Traced
 	return c.verifyEnd(ctx, x, view, t, end, text)
 }
 
-// verifyEnd compares the destination of the packet in the trace, text, with the location of
-// the receiver's machine.
+// verifyEnd compares the destination of the packet with the location of the receiver's machine.
+// text is the output of the trace.
 func (c *Controller) verifyEnd(ctx context.Context, x *routing.Index, view *machines.View, t *TracedPath, end trace.End, text string) error {
 	to, ok := c.verifiable(x, view, t, end)
 	switch {

@@ -64,8 +64,8 @@ func (s Set) Without(drop func(Flow) bool) Set {
 	return Set{s.flows.Keep(func(f Flow) bool { return !drop(f) })}
 }
 
-// Exchange returns s without the flows with the keys of out, and with the flows in. Its cost
-// depends only on the number of these flows.
+// Exchange deletes the flows with the keys of out, adds the flows in the parameter in, and returns
+// the result. Its cost depends only on the number of these flows.
 func (s Set) Exchange(out, in []Flow) Set { return Set{sorted.Exchange(s.flows, out, in)} }
 
 // WithoutKeys returns s without the flows with keys ks.

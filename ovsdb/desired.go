@@ -57,8 +57,8 @@ type Desired struct {
 	// because without a tag it would be a trunk. If Tag is nil, no port is tagged.
 	// Ports of ofdvr itself are never tagged in this way.
 	Tag func(ifaceID string) (Tag, bool)
-	// GivenTag returns the tag that the intent gives to the network of a machine's port, though
-	// we must not set it, or 0. A port that loses the mark keeps this tag. GivenTag may be nil.
+	// GivenTag returns the tag that the intent gives to the network of a machine's port, or 0. We
+	// must not set this tag. A port that loses the mark keeps this tag. GivenTag may be nil.
 	GivenTag func(ifaceID string) uint16
 	// Link returns a description of another program's kernel link called name, or "" if no
 	// such link exists. Rows that need the name of such a link are not inserted, because

@@ -96,8 +96,8 @@ func (s *session) monitor(ctx context.Context, changed func()) error {
 // server replies within this time.
 const monitorGrace = time.Second
 
-// outlive returns a context that is done when ctx has been done for duration by. The function
-// end releases its resources.
+// outlive returns a context that ends after ctx, by the given duration. The function end releases
+// its resources.
 func outlive(ctx context.Context, by time.Duration) (out context.Context, end func()) {
 	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {

@@ -30,7 +30,7 @@ func (p *planner) wantBridge(w *wantBridge) {
 	p.blist = append(p.blist, w)
 }
 
-// unusable returns the problem that prevents all bridges.
+// unusable returns the problem, if any, for which no bridge can be made.
 func (p *planner) unusable() (Problem, bool) {
 	switch {
 	case p.d.IntegrationBridge == "":

@@ -76,8 +76,8 @@ type TakenError struct {
 
 func (e *TakenError) Error() string { return e.err.Error() }
 
-// taken records an error for a key of the object at p: the object called by already has the
-// value. For an interface, by is its router.
+// taken records an error for a key of the object at p: the owner by already has the value. For an
+// interface, the owner is its router.
 func (v *validator) taken(p path, key string, by owner, format string, args ...any) {
 	if by.kind == KindInterface {
 		if c, ok := v.claimed(interfaceID, by.id); ok {

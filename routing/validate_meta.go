@@ -54,7 +54,7 @@ func (v *validator) checkScope(p path, key, scope string) {
 	}
 }
 
-// checkID checks who.id and adds it to ids, the IDs of its kind.
+// checkID checks the ID of an object, and adds it to ids, the IDs of its kind.
 func (v *validator) checkID(p path, who owner, ids map[string]bool) {
 	if err := checkID(who.id); err != nil {
 		v.bad(p, "id", "%w", err)
@@ -85,8 +85,8 @@ func isBlank(s string) bool {
 	})
 }
 
-// checkText returns an error if s is not one line of text that people can read, copy and type.
-// The error calls the text what.
+// checkText returns an error if s is not one line of text that people can read, copy and type. what
+// is the name of the text in the error.
 func checkText(what, s string) error {
 	if !utf8.ValidString(s) {
 		return fmt.Errorf("the %s %q is not UTF-8", what, s)

@@ -114,8 +114,9 @@ func (k kindWord) fetch(ctx context.Context, c *api.Client, ids []string, filter
 // completionTimeout is the time limit of a completion.
 const completionTimeout = time.Second
 
-// complete completes first a kind, from kindWords and more, and then IDs and names of that kind. If
-// kind is not "", it completes only IDs and names of that kind.
+// complete completes a kind, and after the kind, IDs and names of objects. The kinds are those of
+// kindWords, and the words in more. If kind is not "", complete completes only IDs and names of
+// that kind.
 func (c *clientFlags) complete(kind string, more ...string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		word := kind

@@ -21,7 +21,7 @@ var kindWords = []kindWord{
 	{routing.KindHost, "host", "hosts", "h"},
 }
 
-// kindPlurals returns the plurals of all kinds, and more words.
+// kindPlurals returns the plurals of all kinds, and the given further words.
 func kindPlurals(more ...string) (out []string) {
 	for _, k := range kindWords {
 		out = append(out, k.plural)

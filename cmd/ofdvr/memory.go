@@ -24,7 +24,7 @@ func readHeap() heap {
 }
 
 // wasteful reports whether free memory should be returned to the kernel. That is so if little was
-// allocated since the state before, and a large part of the held memory is not in use.
+// allocated since the earlier state before, and a large part of the held memory is not in use.
 func (h heap) wasteful(before heap) bool {
 	const little = 4 << 20
 	return h.allocated-before.allocated < h.live/16+little && h.held > h.live+h.live/4+little

@@ -76,8 +76,8 @@ func (p *progress) during(ctx context.Context, interval time.Duration, line func
 	}
 }
 
-// busy shows what and the number of seconds, until stop is called. It shows nothing in the first
-// second. stop may be called several times.
+// busy shows the text what and the number of seconds, until stop is called. It shows nothing in the
+// first second. stop may be called several times.
 func (p *progress) busy(ctx context.Context, what string) (stop func()) {
 	seconds := 0
 	return p.during(ctx, time.Second, func(context.Context) string {

@@ -14,7 +14,7 @@ const stopLimit = 4 * time.Second
 // errNotStopped means that the daemon ends before all its work has stopped.
 var errNotStopped = errors.New("not everything stopped")
 
-// boundStop returns the result of f. If f does not return within limit after ctx is done, it
+// boundStop returns the result of f. If f does not return within limit after ctx is done, boundStop
 // returns an error, so that the process ends in any case. Durable data is on disk already.
 func boundStop(ctx context.Context, limit time.Duration, f func() error) error {
 	done := make(chan error, 1)

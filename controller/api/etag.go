@@ -20,7 +20,8 @@ type Conditional struct {
 	IfNoneMatch string `header:"If-None-Match" doc:"*: write only if the object does not exist. Otherwise the answer is 412"`
 }
 
-// Revalidating has the parameters of a read by a client that has an earlier answer.
+// Revalidating has the parameters of a repeated read, by which a client says which answers it
+// already has.
 type Revalidating struct {
 	IfNoneMatch string `header:"If-None-Match" doc:"ETags of earlier answers. If one of them is still right, the answer is 304 without a body"`
 }

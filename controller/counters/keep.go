@@ -21,8 +21,8 @@ import (
 // keptCounters is the file's entry for one router.
 type keptCounters struct {
 	Reported sums // the last reported sums
-	// Before is the part of Reported that was counted by deleted flows. It is negative (modulo
-	// 2^64) if existing flows have counted an implausible amount that was not added.
+	// Before is the part of Reported that was counted by deleted flows. If existing flows have
+	// counted an implausible amount, which is not added, Before may be negative (modulo 2^64).
 	Before sums
 	At     time.Duration `json:",omitempty"` // time of the reading, since the start of the machine; 0 if not known
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A machine that is on another bridge or has a device that is down gets its own finding. All other
+// A machine on another bridge, or with a device that is down, gets its own finding. All other
 // machines that are not seen share one finding.
 func TestMachinesNotSeen(t *testing.T) {
 	m := &routing.Model{Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 1500}}}

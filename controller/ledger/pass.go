@@ -378,7 +378,8 @@ func (p *pass) place(o Object) {
 	p.wake(o)
 }
 
-// before reports whether object o of a source precedes object by, which must be used.
+// before reports whether object o of a source has precedence over the object in by, which must be
+// in use.
 func (p *pass) before(o Object, source int, by Object) bool {
 	other := p.s.ownerOf(by)
 	if f := p.fate[by]; f != nil {

@@ -78,8 +78,8 @@ func rowsOf(s ovsdb.State, integrationBridge string) rows {
 	return r
 }
 
-// noTag is the tag in [Report].Machines of a machine that does not have the tag that we set, or
-// has ports with different tags.
+// noTag stands for the tag of a machine in [Report].Machines if another program has changed the tag
+// that we set, or if ports of the machine have different tags.
 const noTag = 0xffff
 
 // ourTag returns the tag that we have set on a port, 0 if we have set none.

@@ -141,8 +141,8 @@ func owner(p ovsdb.Problem) string {
 	return p.Router
 }
 
-// wantPorts makes in the intent. in differs from l.want only in ports. It reports whether this
-// changes the tag of a machine on this host.
+// wantPorts sets the intent. The new intent differs from l.want only in ports. wantPorts reports
+// whether the tag of a machine on this host changes.
 func (l *Lifecycle) wantPorts(in Intent) bool {
 	old := l.want.Index
 	l.want = in

@@ -52,7 +52,7 @@ func (s *subject) tagsOf(ports ...string) string {
 	return strings.Join(strings.Fields(s.vsctl(args[1:]...)), " ")
 }
 
-// report waits for a report for which is returns true.
+// report waits for a report that meets a condition.
 func (s *subject) report(what string, is func(Report) bool) {
 	s.t.Helper()
 	s.until(what, func() bool { return is(s.last) })

@@ -214,8 +214,8 @@ func (c *core) compare(now time.Time, held *Holdings, quiet bool) {
 	c.tries = tries
 }
 
-// oddities calls odd for each entry that should equal want according to have, but differs in the
-// new reading.
+// oddities calls odd for each entry that is expected to equal its entry in want, but differs in is,
+// the new reading.
 func oddities[E interface{ Equal(E) bool }](t table[E], is, expected, want []E, odd func(want, got ofproto.Mod)) {
 	for now, before := range t.diff(is, expected) {
 		if before == nil {

@@ -69,7 +69,7 @@ func (a *act) mods() []ofproto.Mod {
 }
 
 // A splitter divides the difference between have and want into changes to send and changes to hold
-// back. It holds changes of foreign entries back, and recently refused changes.
+// back. It holds back changes of foreign entries, and changes that were refused recently.
 type splitter struct {
 	*core
 	now   time.Time

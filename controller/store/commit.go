@@ -158,8 +158,8 @@ func lastOfEach(writes []write) []write {
 }
 
 const (
-	// With at least bulk writes, bbolt fills the pages of a bucket completely. With fewer writes,
-	// pages keep space for later writes.
+	// With at least this number of writes, bbolt fills the pages of a bucket to bulkFill. With
+	// fewer writes, pages keep more space for later writes.
 	bulk     = 1000
 	bulkFill = 0.9
 )

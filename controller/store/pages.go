@@ -124,8 +124,8 @@ func parseMeta(b []byte, id uint64) (m meta, err error) {
 	return m, nil
 }
 
-// notBolt returns the error for a file that begins with head. err is the error of its first meta
-// page.
+// notBolt returns the error for a file with the first bytes head. err is the error of the file's
+// first meta page.
 func notBolt(head []byte, err error) error {
 	switch {
 	case len(head) == 0:
@@ -143,8 +143,8 @@ func notBolt(head []byte, err error) error {
 	return fmt.Errorf("%w: the file is not a bbolt database", ErrForeign)
 }
 
-// ended returns err. If err is the end of the file, it returns an [ErrCorrupt] with the text
-// what.
+// If err is the end of the file, ended returns an [ErrCorrupt] with the text what. Otherwise it
+// returns err.
 func ended(err error, what string) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return corrupt("%s", what)

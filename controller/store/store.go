@@ -125,7 +125,7 @@ func (s *Store) measure() {
 	s.size.Store(&size)
 }
 
-// cannot sets the reason why writes fail. nil means that writes work.
+// cannot sets the reason for which writes fail. nil means that writes work.
 func (s *Store) cannot(why error) {
 	if why == nil {
 		s.why.Store(nil)

@@ -113,7 +113,7 @@ func (c *core) next() time.Time {
 	return c.due
 }
 
-// idle reports whether a look at the time now would be only a periodic look.
+// idle reports whether a look would be only periodic at this time.
 func (c *core) idle(now time.Time) bool { return c.idles && !c.dirty && !now.Before(c.due) }
 
 // same records that a look found no change.

@@ -136,7 +136,7 @@ func TestReplaceFile(t *testing.T) {
 	}
 }
 
-// Without leases, the same holds for all methods that do not need them.
+// The same holds without leases for the methods that do not need leases.
 func TestReplaceFileWithoutLeases(t *testing.T) {
 	for _, w := range ways {
 		if !w.whole {

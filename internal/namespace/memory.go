@@ -83,9 +83,9 @@ func needing(routes []foreignRoute, tap string, owners owners) (out []foreignRou
 	return out
 }
 
-// withheld returns the routes of had that t cannot have now, because another program has removed
-// what they need: IPv6, the IPv4 addresses of t, or the source address of the route. Ensure will
-// restore this.
+// withheld returns the routes in had that t cannot have now, because another program has disabled
+// IPv6, or removed the IPv4 addresses of t or the source address of the route. Ensure will undo
+// this.
 func (e *ensurer) withheld(t *Tap, had []foreignRoute, owners owners) (out []foreignRoute) {
 	if len(had) == 0 {
 		return nil

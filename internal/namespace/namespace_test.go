@@ -49,8 +49,8 @@ func fresh(t *testing.T) Desired {
 		Addresses: prefixes("10.0.1.1/24", "10.0.1.2/24", "fd00:1::1/64")}}}
 }
 
-// addTap creates a tap as ovs-vswitchd does. It does not remove an earlier tap with that name, like
-// a restart after ovs-vswitchd was killed.
+// addTap creates a tap as ovs-vswitchd does. An earlier tap with that name stays, as when
+// ovs-vswitchd was killed and started again.
 func addTap(t *testing.T, name string) {
 	t.Helper()
 	if err := tryTap(t, name); err != nil {

@@ -133,7 +133,8 @@ func (e *ensurer) routes() error {
 // removeRoute removes our routes with a key, at most n.
 func (e *ensurer) removeRoute(key routeKey, n int) error {
 	for range n {
-		// Without next hops in the request, the kernel removes a route with any next hops.
+		// The request has no next hops, so the kernel removes a route without comparing its next
+		// hops.
 		err := e.inside.RouteDel(&netlink.Route{Dst: ipNet(key.to), Priority: key.priority, Protocol: protocol})
 		if errors.Is(err, unix.ESRCH) {
 			return nil

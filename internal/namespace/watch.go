@@ -165,9 +165,8 @@ func (p *poller) open() (err error) {
 	if p.outside, err = listen(unix.RTMGRP_LINK); err != nil {
 		return fmt.Errorf("subscribe to links: %w", err)
 	}
-	// A namespace is created or deleted by a mount or unmount. The file is not an os.File: the
-	// first poller consumes the condition, and for an os.File the first poller would be Go's
-	// runtime.
+	// A namespace is created or deleted by a mount or unmount. The file is not an os.File, because
+	// Go's runtime polls an os.File. A change of the file is reported only to one poll.
 	const file = "/proc/self/mountinfo"
 	if p.mounts, err = unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		unix.Close(p.outside)

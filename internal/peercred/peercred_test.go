@@ -196,8 +196,8 @@ func TestListenerIsNotThePeer(t *testing.T) {
 	}
 }
 
-// A peer with an address of another machine is not on this machine. A peer is on this machine if
-// only one end has a loopback address, as with a firewall that rewrites addresses.
+// A peer with an address of another machine is not on this machine. One end with a loopback address
+// is enough for a peer to be on this machine. (A firewall may have rewritten the other address.)
 func TestPeerIsLocal(t *testing.T) {
 	for _, c := range []struct {
 		us, peer string

@@ -99,7 +99,7 @@ func appendInstructions(b []byte, ins []openflow13.Instruction) ([]byte, error) 
 	return b, nil
 }
 
-// appendActions appends the encoding of as.
+// appendActions appends the encoding of actions.
 func appendActions(b []byte, as []openflow13.Action) ([]byte, error) {
 	for i, a := range as {
 		start := len(b)
@@ -180,7 +180,7 @@ func checkNested(a *openflow13.NXActionConnTrack, wire []byte) error {
 	return nil
 }
 
-// headers returns the fields that the encoding of a refers to with only a header.
+// headers returns the fields that the encoding of a contains as a header only, without a value.
 func headers(a openflow13.Action) []*openflow13.MatchField {
 	switch a := a.(type) {
 	case *openflow13.NXActionRegLoad:

@@ -106,7 +106,8 @@ func (c *Conn) begin(ctx context.Context, n, room int, deliver func(i int, m ofp
 	return c.calls.start(n, room, deliver)
 }
 
-// sendRange sends the messages of a call with numbers from to to-1. It calls encode to encode them.
+// sendRange sends the messages number from, from+1, …, to−1 of a call. It calls encode to encode
+// them.
 func (c *Conn) sendRange(ctx context.Context, cl *call, from, to int, encode func(b []byte, i int, xid uint32) []byte) error {
 	var b []byte
 	if few := 256 * (to - from); few < chunkCap {

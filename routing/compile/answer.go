@@ -96,8 +96,8 @@ func (c *compiler) reply(l *leg) {
 	}
 }
 
-// answer returns instructions that apply the actions in to, apply the limit if l has one, and
-// send the answer.
+// answer returns instructions that apply the given actions, apply the limit if l has one, and send
+// the answer.
 func (l *leg) answer(to ofproto.Apply) ofproto.Instructions {
 	if l.meters == nil {
 		return ofproto.Do(to, ofproto.Goto{Table: tableAnswer})
@@ -190,7 +190,7 @@ func groupMAC(a netip.Addr) ofproto.MAC {
 }
 
 // advertise returns the actions that turn a solicitation into an advertisement, except for the
-// router's MAC address. The actions in to set the destination.
+// router's MAC address. The actions in the parameter to set the destination.
 func advertise(a netip.Addr, flags uint32, to ...ofproto.Action) ofproto.Apply {
 	return ofproto.Apply{Actions: ofproto.ActionsOf(append(to,
 		ofproto.SetField{Field: ofproto.IPv6Src(alone(a))},

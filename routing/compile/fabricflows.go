@@ -142,7 +142,7 @@ func (c *fabricCompiler) network(n *spanning) {
 	c.emit(about, RoleReturn, fabricDeliver, prioLearn, n.of(group), ofproto.GotoTable(fabricReturn))
 }
 
-// floods emits the flows that apply do to the broadcasts of this host's machines.
+// floods emits the flows that carry out an instruction for broadcasts of this host's machines.
 func (c *fabricCompiler) floods(n *spanning, do ofproto.Instruction) {
 	flood := func(prio uint16, m ofproto.Match) {
 		if n.meter != 0 {
@@ -237,9 +237,9 @@ func (c *fabricCompiler) gatewayLocal(n *spanning, l *fabricLeg) {
 	}
 }
 
-// answer emits the flows that send a machine's answer to the router, from l's bridge, to the other
-// hosts by do. The namespace of each may wait for it. It is not known which does: a learned flow would
-// know only the last that asked, and the switch would use the one before for a moment.
+// A machine's answer to the router comes from l's bridge. answer emits the flows that send it to
+// the other hosts, by the actions in the parameter do. The namespace of any of these hosts may wait
+// for the answer. A learned flow would know only the host that asked last, and only after a moment.
 func (c *fabricCompiler) answer(n *spanning, l *fabricLeg, match []ofproto.Field, do ofproto.Apply) {
 	prio, m := uint16(prioResolved), ofproto.MatchOf(match...)
 	if n.answers != 0 {

@@ -37,8 +37,8 @@ func (c *fabricCompiler) senders(mac ofproto.MAC) []sender {
 	}
 }
 
-// tag returns instructions with the actions in first and then those that send a packet of n
-// out of the uplink.
+// tag returns instructions that apply the given actions, and then send a packet of n out of the
+// uplink.
 func (n *spanning) tag(first ...ofproto.Action) ofproto.Instructions {
 	return ofproto.ApplyActions(n.tagged(first...)...)
 }

@@ -162,8 +162,8 @@ func (c *compiler) limit(l *leg) {
 // ownMeters reports whether each declared machine on l has its own meter.
 func (c *compiler) ownMeters(l *leg) bool { return l.network.Len() <= c.limits.machines }
 
-// buckets returns the n meters of l, from first on, that are shared by machines without their
-// own meter.
+// Machines without their own meter share n meters of l with consecutive numbers. buckets returns
+// the first number and n.
 func (c *compiler) buckets(l *leg) (first, n int) {
 	if c.ownMeters(l) {
 		return 0, c.limits.strange

@@ -20,7 +20,7 @@ const (
 	prioChoice = 600 // this and higher: policy rules of the kernel, for any length
 )
 
-// prio returns the priority of a flow for p; what is one of the constants above.
+// prio returns the priority of a flow for p. The parameter what is one of the constants above.
 func prio(p netip.Prefix, what uint16) uint16 { return uint16(4+4*p.Bits()) + what }
 
 // ethernetHeader is the length of the Ethernet header, which switches include in the length of
@@ -67,7 +67,8 @@ func (e exit) narrow(l *leg) bool { return e.mtu < l.network.MTU }
 // checks reports whether the length of packets that leave by e has to be checked.
 func (c *compiler) checks(e exit) bool { return c.can.Has(CanCheckLength) && e.mtu < c.max }
 
-// checked returns instructions in, after a check of the packet's length if e needs one.
+// checked returns the given instructions. If e needs it, they come after a check of the packet's
+// length.
 func (c *compiler) checked(e exit, in ...ofproto.Instruction) ofproto.Instructions {
 	if c.checks(e) {
 		in = append(in, ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.CheckLarger{Len: uint16(min(e.mtu+ethernetHeader, 0xffff)), Dst: tooBig})})

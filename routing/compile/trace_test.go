@@ -98,7 +98,7 @@ func (d packetDice) packet(t teller) ofproto.Packet {
 
 func one[T any](d packetDice, of ...T) T { return of[d.IntN(len(of))] }
 
-// or returns usual most of the time, and sometimes one of the others.
+// or mostly returns the text usual, and sometimes another of the given texts.
 func (d packetDice) or(usual string, others ...string) string {
 	if d.IntN(8) > 0 {
 		return usual

@@ -59,8 +59,8 @@ type Snapshot struct {
 	Ports    []routing.Port
 }
 
-// DecodeSnapshot decodes a mapping with the keys router, networks and ports. The argument of
-// function also is the change that puts these objects.
+// DecodeSnapshot decodes a mapping with the keys router, networks and ports. also is called with
+// the change that puts these objects.
 func DecodeSnapshot(body []byte, also func(*routing.Change) error) (Snapshot, error) {
 	w := newWalker("body", "body", body)
 	var s Snapshot

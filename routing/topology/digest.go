@@ -19,8 +19,8 @@ type Digest [4]uint64 // least significant word first
 // DigestOf returns the digest of x. It takes time proportional to the number of objects.
 func DigestOf(x *routing.Index) Digest { return Digest{}.Moved(new(routing.Index), x) }
 
-// Moved returns the digest of to, given the digest d of from. If one of these was made from
-// the other, the time is proportional to the number of objects that differ.
+// d is the digest of the Index from. Moved returns the digest of the Index to. If one of these was
+// made from the other, the time is proportional to the number of objects that differ.
 func (d Digest) Moved(from, to *routing.Index) Digest {
 	var b []byte
 	term := func(kind string) Digest {

@@ -30,7 +30,8 @@ func isRefused(c rune) bool {
 	return unicode.In(c, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || strings.ContainsRune("\ufffd\u115f\u1160\u2800\u3164\uffa0", c)
 }
 
-// texts draws valid names of 1 to most bytes, mostly strings that are difficult in YAML.
+// texts draws valid names, mostly strings that are difficult in YAML. most is the maximum number of
+// bytes.
 func texts(most int) *rapid.Generator[string] {
 	return rapid.OneOf(
 		rapid.SampledFrom(nastyTexts),

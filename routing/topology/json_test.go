@@ -111,7 +111,7 @@ func FuzzReadJSON(f *testing.F) {
 // begin has the first character of values of each kind. For some kinds it varies.
 var begin = [...]string{kindNull: "null", kindString: `"`, kindNumber: "", kindBool: "", kindList: "[", kindMapping: "{"}
 
-// checkSizes checks the sizes of all trees in of.
+// checkSizes checks the sizes of a tree and of the trees in it.
 func checkSizes(t *testing.T, of tree) {
 	rest := of[1:]
 	for len(rest) > 0 {

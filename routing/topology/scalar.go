@@ -16,7 +16,7 @@ import (
 // file.
 func (w *walker) scalar(n *node) (string, bool) { return w.scalarOf(n, maxText) }
 
-// scalarOf is scalar with a limit of most bytes.
+// scalarOf is like scalar, for values of at most the given number of bytes.
 func (w *walker) scalarOf(n *node, most int) (string, bool) {
 	switch n.kind {
 	case kindNull, kindList, kindMapping:

@@ -133,8 +133,8 @@ func (w *walker) breaks() {
 	w.hosts = w.hosts || w.trail.names("hosts")
 }
 
-// names reports whether the value at t is or contains the ID of an object in the given list,
-// such as "networks".
+// names reports whether the ID of an object in the given list, such as "networks", is at t or in
+// the value at t.
 func (t trail) names(list string) bool {
 	if len(t) > 0 && t[0].key == "put" {
 		t = t[1:]

@@ -263,7 +263,7 @@ func hostRemoved(l layout, r *rand.Rand) fleetStep {
 		do: func(ctx context.Context, f *fleet) error { return f.apart(ctx, files) }}
 }
 
-// On one host, or on two, the file lacks a machine, or has it elsewhere.
+// In filesDiffer, the files of some hosts lack a machine, or name another host for it.
 func filesDiffer(l layout, r *rand.Rand) fleetStep {
 	name, on := pick(r, machines()).Name, r.Perm(l.hosts)[:1+r.IntN(l.hosts-1)]
 	other := l.intent.clone()

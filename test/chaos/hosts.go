@@ -121,7 +121,7 @@ func newFleet(ctx context.Context, hosts []*lab.Host, links []*lab.Link, o Optio
 	return f, err
 }
 
-// place tells the sites where the machines are.
+// place sets the places of machines in each site.
 func (f *fleet) place() {
 	at := make(map[string]string)
 	for name, i := range f.at {

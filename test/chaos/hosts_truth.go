@@ -55,7 +55,7 @@ func (s *site) checkFabric(ctx context.Context, index *routing.Index) (ofproto.S
 	return have, s.checkGroups(ctx, want.Groups)
 }
 
-// checkGroups returns nil if the groups of the fabric bridge are exactly those given.
+// checkGroups returns an error unless the fabric bridge has exactly the given groups.
 func (s *site) checkGroups(ctx context.Context, want []ofproto.GroupEntry) error {
 	nc, err := s.Dial(ctx, "unix", "/run/openvswitch/"+routing.FabricBridge+".mgmt")
 	if err != nil {

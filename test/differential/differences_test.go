@@ -134,15 +134,15 @@ func withoutFlags(frame []byte) []byte {
 	return b
 }
 
-// switched reports whether the frames are the packet as Open vSwitch routes it.
+// switched reports whether the frames have the packet in the form in which Open vSwitch routes it.
 func switched(p *packet, rs []received) bool {
 	return routed(p, rs, 1) || protocol0(p) && routed(p, rs, 0)
 }
 
 func protocol0(p *packet) bool { return p.ip.src.Is4() && p.ip.proto == 0 }
 
-// routed reports whether rs has at least one frame, and all are the packet itself with its TTL
-// lower by less.
+// routed reports whether rs has at least one frame, and each is the packet p with a lower TTL. less
+// is the difference of the TTLs.
 func routed(p *packet, rs []received, less byte) bool {
 	sent := p.frames[0][14:]
 	return len(rs) > 0 && len(p.frames) == 1 && !slices.ContainsFunc(rs, func(r received) bool {

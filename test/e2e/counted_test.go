@@ -9,7 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// grown waits until each metric in by has grown since before by exactly the value in by.
+// grown waits until each metric in the parameter by has grown by exactly the value there, compared
+// with its value in before.
 func (s *site) grown(before map[string]float64, by map[string]float64) {
 	s.t.Helper()
 	s.eventually("the metrics", func() error {

@@ -51,8 +51,9 @@ type fleetNetwork struct {
 // blueAndGreen are two networks.
 var blueAndGreen = []fleetNetwork{{id: "blue"}, {id: "green"}}
 
-// pairs has the names of two machines on each of blueAndGreen and of three hosts. A machine's name
-// consists of its network, its host, and a number. Its addresses end in host and number.
+// pairs has the names of twelve machines: two on each network of blueAndGreen and each of three
+// hosts. A machine's name consists of its network, its host, and a number. Its addresses end in
+// host and number.
 var pairs = strings.Fields("b11 b12 g11 g12 b21 b22 g21 g22 b31 b32 g31 g32")
 
 // fleetTopology is the topology of a fleet with a router on networks. A machine's host is in its

@@ -126,7 +126,8 @@ func places(seen []sighting) []string {
 	return out
 }
 
-// arrive waits until each probe has arrived at its machine, given by the probe's number.
+// arrive waits until each probe has arrived at its machine. at has the machine by the probe's
+// number.
 func (l *lookout) arrive(at map[int]string) {
 	l.t.Helper()
 	lab.Eventually(l.t, patience, "the probes to arrive", func() error {

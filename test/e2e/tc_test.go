@@ -37,7 +37,7 @@ func (s *site) offload() {
 	s.settle()
 }
 
-// tcHas fails the test unless TC has exactly the flows without check_pkt_larger. It cannot have a
+// tcHas fails the test unless TC has exactly the flows without check_pkt_larger. TC cannot have a
 // flow with a field that Open vSwitch does not know.
 func (s *site) tcHas(flows []datapathFlow) {
 	s.t.Helper()

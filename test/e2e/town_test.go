@@ -149,7 +149,7 @@ func (w *town) Counters(context.Context) (counters.Snapshot, error) {
 	return s, nil
 }
 
-// past fills the history with waves, which end with the rates of Counters.
+// past fills the history with rates that rise and fall, and end with the rates of Counters.
 func (w *town) past() {
 	const samples = history.Samples + 10
 	sums := make([]float64, len(w.model.Routers))

@@ -20,8 +20,8 @@ type kernel struct {
 // A guest needs the wanted modules to run tests.
 var wanted = []string{"virtio_pci", "9pnet_virtio", "9p", "overlay", "openvswitch"}
 
-// findKernel returns the newest kernel that has a guest's modules, from the first of the roots
-// with such a kernel.
+// findKernel returns the newest kernel with the wanted modules in the first root that has such a
+// kernel.
 func findKernel(roots ...string) (kernel, error) {
 	for _, root := range roots {
 		images, _ := filepath.Glob(filepath.Join(root, "boot/vmlinuz-*")) // the pattern is right

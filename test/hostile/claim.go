@@ -16,9 +16,9 @@ const badExperimenter ofproto.ErrorCode = 2<<16 | 2
 // A Reply answers a request of the daemon. It returns false if it has no answer.
 type Reply func(nc net.Conn, xid uint32, request ofproto.Message) bool
 
-// Switch returns a peer that behaves like a switch with one bridge and its ports. Requests go to
-// first, if it is not nil. All other requests, and those that first does not answer, get success,
-// or the error of a switch without extensions.
+// Switch returns a peer that behaves like a switch with one bridge and its ports. If the function
+// first is not nil, it may answer a request. All other requests get success, or the error of a
+// switch without extensions.
 func Switch(bridge string, ports []string, first Reply) func(net.Conn) {
 	described := sync.OnceValue(func() [][]byte {
 		return parts[ofproto.PortDescReply](1+len(ports), func(i int) ofproto.Port {

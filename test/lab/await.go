@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Await calls f, with short pauses, until f returns nil. If ctx is done first, the error is "waited
-// for", what, and the last error of f. f should not block for long.
+// Await calls f, with short pauses, until f returns nil. If ctx is done first, the error has
+// "waited for", the text what, and the last error of f. f should not block for long.
 func Await(ctx context.Context, what string, f func() error) error {
 	begin := time.Now()
 	timer := time.NewTimer(0)
@@ -29,7 +29,7 @@ func Await(ctx context.Context, what string, f func() error) error {
 }
 
 // Eventually calls f, with short pauses, until f returns nil. After timeout it fails the test with
-// "waited for" and what.
+// "waited for" and the text what.
 func Eventually(t testing.TB, timeout time.Duration, what string, f func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)

@@ -226,7 +226,7 @@ func (c *Capture) statistics() (stats unix.TpacketStats, err error) {
 }
 
 // Await returns the first recorded frame that matches. If no frame matches yet, it waits for one.
-// If ctx is done first, it returns the error "waited for" and what.
+// If ctx is done first, it returns an error with "waited for" and the text what.
 func (c *Capture) Await(ctx context.Context, what string, match func(Frame) bool) (Frame, error) {
 	for seen := 0; ; {
 		c.mu.Lock()

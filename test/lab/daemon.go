@@ -42,9 +42,9 @@ func build(race bool) (string, error) {
 	return path, nil
 }
 
-// buildShared builds the program in bin/test of the module, which the tests of all packages
-// share, and copies it to path. If the existing program is up to date, the go command does not
-// link it again. If the module cannot be written to, the program is built at path.
+// buildShared builds the program in the module's directory bin/test, and copies it to path. The
+// tests of all packages share that directory. If the existing program is up to date, the go command
+// does not link it again. If the module cannot be written to, the program is built at path.
 func buildShared(race bool, path string) error {
 	gomod, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {

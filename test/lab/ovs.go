@@ -210,8 +210,8 @@ func (h *Host) Report(ctx context.Context) string {
 	return b.String()
 }
 
-// dropped returns the counters of dropped packets from the output of coverage/show. Userspace
-// datapaths drop packets that need a new datapath flow while they are reconfigured
+// dropped returns the counters of dropped packets from the output of coverage/show. For example,
+// while a userspace datapath is reconfigured, it drops packets that need a new datapath flow
 // (datapath_drop_lock_error).
 func dropped(coverage string) string {
 	var b strings.Builder

@@ -74,8 +74,8 @@ func closeWith(t testing.TB, h *Host) {
 	})
 }
 
-// Differs returns so. It is for a test that expects different results in some environments. If so
-// is true, Differs logs "differs here: " and how. docs/compatibility.md quotes how.
+// A test that expects other results in some environments calls Differs. If so is true, it logs
+// "differs here: " and the text how, which docs/compatibility.md quotes. It returns so.
 func Differs(t testing.TB, so bool, how string) bool {
 	t.Helper()
 	if so {

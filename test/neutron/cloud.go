@@ -185,8 +185,7 @@ func (c *Cloud) Agents(h *lab.Host, o Options) (*Agents, error) {
 	return a, a.StartL3()
 }
 
-// Extension sets whether the L3 agent has ofdvr's extension from its next start
-// on.
+// Extension sets whether the L3 agent loads ofdvr's extension at its next start.
 func (a *Agents) Extension(on bool) {
 	a.values["Extensions"] = ""
 	if on {
@@ -303,8 +302,8 @@ agent_mode = dvr
 extensions = {{.Extensions}}
 {{end}}`))
 
-// AwaitAgents waits until the server shows want agents as alive. Each must have reported after the
-// call.
+// AwaitAgents waits until the server shows the given number of agents as alive. Each must have
+// reported after the call.
 func (c *Cloud) AwaitAgents(ctx context.Context, want int) error {
 	list := func() (map[string]string, error) {
 		var out struct {

@@ -22,7 +22,7 @@ LOG = logging.getLogger(__name__)
 
 
 # The number of times that the ports of a subnet are read again, until they
-# agree with an event. They may never agree, if a later event has superseded it.
+# agree with an event. After a later event, they may never agree with this one.
 TRIES = 10
 
 

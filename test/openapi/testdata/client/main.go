@@ -30,7 +30,7 @@ func main() {
 
 func of[T any](v T) *T { return &v }
 
-// is returns an error unless an answer has a status and holds what it should.
+// is returns an error unless an answer has the wanted status, and holds is true.
 func is(what string, err error, status, want int, body []byte, holds bool) error {
 	switch {
 	case err != nil:
