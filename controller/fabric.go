@@ -59,24 +59,31 @@ func (c *Controller) setFabric(w *world) (left *session) {
 // portsOf returns the sorted names of the ports that the bridge of st needs.
 func (w *world) portsOf(st *routerState) (names []string) {
 	if st == w.fabric {
-		for n := range w.intent.Index.Networks("") {
-			if routing.CarrierOf(w.intent.Index, w.host, &n) != routing.NotCarried {
-				names = append(names, n.FabricPort())
-			}
+		return fabricPorts(w.intent.Index, w.host)
+	}
+	for i := range st.router.Interfaces {
+		f := &st.router.Interfaces[i]
+		names = append(names, f.PatchName(), f.TapName())
+	}
+	names = append(names, st.router.FabricPeer())
+	slices.Sort(names)
+	return names
+}
+
+// fabricPorts returns the names, sorted, of the ports that the fabric bridge of the host called id
+// needs.
+func fabricPorts(x *routing.Index, id string) []string {
+	names := []string{routing.TunnelGeneve.PortName(), routing.TunnelVXLAN.PortName()}
+	for n := range x.Networks("") {
+		if routing.CarrierOf(x, id, &n) != routing.NotCarried {
+			names = append(names, n.FabricPort())
 		}
-		if h := w.intent.Index.Host(w.host); h != nil && h.Uplink != "" {
-			names = append(names, h.Uplink)
-		}
-		for id := range w.routers {
-			names = append(names, w.routers[id].router.FabricPort())
-		}
-		names = append(names, routing.TunnelGeneve.PortName(), routing.TunnelVXLAN.PortName())
-	} else {
-		for i := range st.router.Interfaces {
-			f := &st.router.Interfaces[i]
-			names = append(names, f.PatchName(), f.TapName())
-		}
-		names = append(names, st.router.FabricPeer())
+	}
+	if h := x.Host(id); h != nil && h.Uplink != "" {
+		names = append(names, h.Uplink)
+	}
+	for r := range x.Routers("") {
+		names = append(names, r.FabricPort())
 	}
 	slices.Sort(names)
 	return names

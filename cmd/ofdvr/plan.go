@@ -29,7 +29,7 @@ func newPlan() *cobra.Command {
 		Aliases: []string{"diff"},
 		Short:   "Show what apply would change, and change nothing",
 		Long: `Plan shows what apply would change. It prints a summary, then each object, and
-the numbers of changed flows of each router and of changed rows of Open
+the numbers of changed flows of each bridge and of changed rows of Open
 vSwitch's database; -v lists the flows and rows. It changes nothing. It exits
 with 0 if nothing would change, with 2 if there are changes, and with 1 after an
 error.

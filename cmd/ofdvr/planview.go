@@ -76,7 +76,11 @@ func planSummary(p *api.Written) string {
 }
 
 func (v *planView) router(w io.Writer, r *api.RouterPlan) {
-	where := fmt.Sprintf("@@ flows of bridge %s, router %s: %d to add, %d to change, %d to delete", r.Bridge, r.Router, len(r.Add), len(r.Modify), len(r.Delete))
+	bridge := r.Bridge
+	if r.Router != "" {
+		bridge += ", router " + r.Router
+	}
+	where := fmt.Sprintf("@@ flows of bridge %s: %d to add, %d to change, %d to delete", bridge, len(r.Add), len(r.Modify), len(r.Delete))
 	if !r.Connected {
 		where += "; it is not connected, so these are all its flows"
 	}

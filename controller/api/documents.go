@@ -63,7 +63,7 @@ type PlanDocument struct {
 
 // A RouterPlan has the changes of a write on a router's bridge.
 type RouterPlan struct {
-	Router    string   `json:"router"`
+	Router    string   `json:"router" doc:"Empty: the bridge connects hosts"`
 	Bridge    string   `json:"bridge"`
 	Connected bool     `json:"connected" doc:"False: its port numbers are not known, and all its flows are listed as added"`
 	Add       []string `json:"add" doc:"Flows, in the syntax of ovs-ofctl --names"`
