@@ -11,9 +11,8 @@ import (
 const head = `# Compatibility
 
 What ofdvr does on each Open vSwitch and datapath. ` + "`make compatibility`" + ` ran the tests and wrote this page from the results in
-test/compat/results. It needs root and Debian, does not install another Open vSwitch, and takes half a minute for each
-environment on the userspace datapath, and four minutes for each on the kernel's in a virtual machine without KVM. To test a
-single environment, run ` + "`make compatibility ONLY=forky-kernel`" + ` or, after that has built its tools,
+test/compat/results. It needs root and Debian. It does not install another Open vSwitch. An environment takes half a minute
+on the userspace datapath, and four minutes on the kernel's datapath in a virtual machine without KVM. To test a single environment, run ` + "`make compatibility ONLY=forky-kernel`" + ` or, after that has built its tools,
 ` + "`go run ./test/compat -only forky-kernel`" + `.
 
 ## Operating systems
@@ -36,8 +35,9 @@ bridge) is the openvswitch module of the named Linux kernel.
 const legend = `
 ## Features
 
-"Yes" means that the feature's tests, which are listed below, pass; "differs" that they pass, but with the difference in the
-numbered note; "no" that one fails; "not tested" that one did not run. "–" means that the datapath cannot have the feature.
+The tests of each feature are listed below. "Yes" means that they pass. "Differs" means that they pass, but with the difference
+in the numbered note. "No" means that a test fails, and "not tested" that a test did not run. "–" means that the datapath cannot
+have the feature.
 
 `
 
