@@ -156,7 +156,7 @@ func (p *pass) inspectDatabase(ctx context.Context) {
 		}
 	}
 	now := time.Now()
-	d.inspected(now, now.Sub(began), 4*firstPause)
+	d.rest(now, now.Sub(began), 4*firstPause) // short: a machine that is plugged in waits for the next inspection
 }
 
 // apply corrects the database. state and err are the results of reading it.

@@ -68,6 +68,14 @@ func (p *pace) inspected(now time.Time, took, longest time.Duration) {
 	p.until = now.Add(p.pause)
 }
 
+// rest begins the pause after an inspection that took the given time and ends now. The pause is so
+// long that inspections take at most a fifth of the time, but not longer than longest or the
+// inspection.
+func (p *pace) rest(now time.Time, took, longest time.Duration) {
+	p.pause = max(min(4*took, longest), took)
+	p.until = now.Add(p.pause)
+}
+
 // begin is called before an inspection.
 func (p *pace) begin() { p.due, p.notified, p.retry = false, false, time.Time{} }
 
