@@ -33,6 +33,7 @@ var benchmarks = []benchmark{
 	{name: "oneport", run: onePort},
 	{name: "deltas", run: deltas},
 	{name: "start", run: starting},
+	{name: "hosts", run: betweenHosts},
 	{name: "scale", run: scale},
 	{name: "scrape", run: scraping},
 	{name: "api", run: overAPI},
