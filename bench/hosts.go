@@ -91,14 +91,18 @@ func compared(trials []*trial, loads []*load2000) section {
 	rows := [][]string{{"what", "ofdvr", "OVN", "OVN over ofdvr"}}
 	add := func(what, format string, a, b sample) {
 		ratio := "–"
-		if len(a) == len(b) && slices.Min(a) > 0 {
+		if slices.Min(a) > 0 {
 			ratio = b.over(a).spread("%.1f")
 		}
 		rows = append(rows, []string{what, a.spread(format), b.spread(format), ratio})
 	}
 	quantiles := func(what string, a, b sample) {
 		add(what+", ms: median", "%.0f", a, b)
-		rows = append(rows, []string{what + ", ms: p99", fmt.Sprintf("%.0f", a.quantile(0.99)), fmt.Sprintf("%.0f", b.quantile(0.99)), fmt.Sprintf("%.1f", b.quantile(0.99)/a.quantile(0.99))})
+		x, y, ratio := a.quantile(0.99), b.quantile(0.99), "–"
+		if x > 0 {
+			ratio = fmt.Sprintf("%.1f", y/x)
+		}
+		rows = append(rows, []string{what + ", ms: p99", fmt.Sprintf("%.0f", x), fmt.Sprintf("%.0f", y), ratio})
 	}
 	ports := func(size string, a, b *trial) {
 		quantiles("one port more"+size+", until all hosts have confirmed it", a.confirmed, b.confirmed)
@@ -109,8 +113,8 @@ func compared(trials []*trial, loads []*load2000) section {
 	ports("", a, b)
 	quantiles("move to another host: outage minus the time without a port", a.moved, b.moved)
 	x, y := loads[0], loads[1]
-	size := fmt.Sprintf(", with %d ports", loadPorts)
-	add(fmt.Sprintf("%d ports, until all hosts have confirmed them, s", loadPorts), "%.2f", x.took, y.took)
+	size := ", with " + thousands(loadPorts) + " ports"
+	add(thousands(loadPorts)+" ports, until all hosts have confirmed them, s", "%.2f", x.took, y.took)
 	add("resident memory of the agent of each host"+size+", MB", "%.0f", x.memory, y.memory)
 	rows = append(rows, []string{"resident memory of the central programs" + size + ", MB", "–", fmt.Sprintf("%.0f", y.central), "–"})
 	ports(size, x.trial, y.trial)

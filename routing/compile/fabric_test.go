@@ -133,21 +133,41 @@ func TestPlaces(t *testing.T) {
 	})
 }
 
-// The number of flows grows linearly with the machines on other hosts.
+// The number of flows of a host grows by the same number with each machine on another host, however
+// many machines and hosts there are. Machines on a network that the host does not connect to others
+// cost no flow of the fabric bridge.
 func TestFabricFlowsAreLinear(t *testing.T) {
-	flows := func(machines int) int {
-		m := &routing.Model{Hosts: []routing.Host{{ID: "h1", Tunnel: routing.Tunnel{Address: netip.MustParseAddr("192.168.77.1")}}, {ID: "h2", Tunnel: routing.Tunnel{Address: netip.MustParseAddr("192.168.77.2")}}},
-			Networks: []routing.Network{{ID: "n", MTU: 1400, VNI: 7}}}
-		for i := range machines {
-			m.Ports = append(m.Ports, routing.Port{ID: fmt.Sprint(i), Network: "n", MAC: ofproto.MAC{2, 0, 0, 0, byte(i >> 8), byte(i)}, Host: "h2",
-				Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}})
+	flows := func(hosts, machines int, vni uint32) (fabric, router int) {
+		n := routing.Network{ID: "n", MTU: 1400, VNI: vni, VLAN: 7}
+		f := routing.Interface{ID: "f", Network: "n", MAC: ofproto.MAC{2, 0, 0, 1}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/8")}}
+		r := routing.Router{ID: "r", ARPResponder: true, Bridge: routing.Bridge{Managed: true}, Interfaces: []routing.Interface{f}}
+		m := &routing.Model{Networks: []routing.Network{n}, Routers: []routing.Router{r}}
+		for i := range hosts {
+			m.Hosts = append(m.Hosts, routing.Host{ID: fmt.Sprint("h", i+1), Tunnel: routing.Tunnel{Address: netip.AddrFrom4([4]byte{192, 168, 77, byte(i + 1)})}})
 		}
-		n := m.Networks[0]
-		return compile.CompileFabric(compile.Program{}, routing.NewIndex(m), compile.FabricFacts{Host: "h1", Can: compile.CanAll,
-			Ports: compile.Ports{n.FabricPort(): 1, routing.TunnelGeneve.PortName(): 2}}).Flows.Len()
+		for i := range machines {
+			m.Ports = append(m.Ports, routing.Port{ID: fmt.Sprint(i), Network: "n", MAC: ofproto.MAC{2, 0, 0, 0, byte(i >> 8), byte(i)}, Host: fmt.Sprint("h", 2+i%(hosts-1)),
+				Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})}})
+		}
+		x := routing.NewIndex(m)
+		fabric = compile.CompileFabric(compile.Program{}, x, compile.FabricFacts{Host: "h1", Can: compile.CanAll,
+			Ports: compile.Ports{n.FabricPort(): 1, r.FabricPort(): 2, routing.TunnelGeneve.PortName(): 3}}).Flows.Len()
+		router = compile.Compile(x, &r, compile.Facts{Host: "h1", Can: compile.CanAll,
+			Ports: compile.Ports{f.PatchName(): 1, f.TapName(): 2, r.FabricPeer(): 3}}).Flows.Len()
+		return fabric, router
 	}
-	none, hundred, thousand := flows(0), flows(100), flows(1000)
-	if each := hundred - none; thousand-none != 10*each || each != 4*100 {
-		t.Errorf("%d flows without machines, %d with 100, %d with 1000; want 4 for each machine with one IPv4 address", none, hundred, thousand)
+	for _, hosts := range []int{2, 3, 100} {
+		none, noneRouted := flows(hosts, 0, 5000)
+		for _, machines := range []int{250, 500, 1000} {
+			fabric, router := flows(hosts, machines, 5000)
+			if fabric-none != 4*machines || router-noneRouted != machines {
+				t.Errorf("%d hosts, %d machines with one IPv4 address: %d more flows of the fabric bridge and %d of the router; want 4 and 1 for each machine",
+					hosts, machines, fabric-none, router-noneRouted)
+			}
+		}
+	}
+	none, _ := flows(3, 0, 0)
+	if some, _ := flows(3, 100, 0); some != none {
+		t.Errorf("machines on a network that ends at its host: %d flows of the fabric bridge, %d without machines", some, none)
 	}
 }
