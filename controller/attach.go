@@ -143,6 +143,9 @@ var foreignPolicies = map[routing.Foreign]reconcile.Foreign{
 // takeOver makes all sessions lead, when this daemon stops standing by.
 func (w *world) takeOver() {
 	w.lead, w.unjudgedAll = true, true
+	if w.hosts != nil {
+		w.hosts.Expect(time.Now())
+	}
 	if w.fabric != nil && w.fabric.session != nil {
 		w.fabric.session.lead() // it knows where machines are, on which the flows of the others depend
 		return

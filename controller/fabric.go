@@ -30,6 +30,9 @@ func (c *Controller) setFabric(w *world) (left *session) {
 			Bridge: routing.Bridge{Managed: true, Name: routing.FabricBridge}}}
 		w.hosts = hosts.New(c.cfg.Host, c.cfg.Version, rand.Uint64())
 		w.seen = newObserved(c.log)
+		if w.lead {
+			w.hosts.Expect(time.Now())
+		}
 		if w.plugged != nil {
 			changed, _ := w.hosts.SetOwn(w.plugged)
 			w.move(changed)

@@ -38,12 +38,12 @@ losetup      mount
 mkfs.ext4    e2fsprogs
 mkfs.ext2    e2fsprogs
 openssl      openssl
+nft          nftables
 "
 if $tests; then
 	needed+="
 gcc          gcc libc6-dev
 radvd        radvd
-nft          nftables
 prometheus   prometheus
 chromium     chromium
 addgroup     adduser

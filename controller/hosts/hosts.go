@@ -49,6 +49,7 @@ type Table struct {
 
 	claims   map[string]map[string]claim // claims of the peers, by port and host
 	recalled map[string]string           // see Recall
+	expected time.Time                   // the time of the last Expect; zero before the first
 }
 
 // A peer is another host.

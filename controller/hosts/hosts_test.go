@@ -334,3 +334,31 @@ func TestRecall(t *testing.T) {
 	}
 	places(h1, map[string]string{"d": "h9"})
 }
+
+// A host is silent if it has not been heard for long enough, since it was added and since messages are
+// received.
+func TestSilent(t *testing.T) {
+	start := time.Unix(1e9, 0)
+	table := New("h1", "test", 1)
+	table.SetPeers([]string{"h2"}, start)
+	silent := func(after time.Duration, want bool) {
+		t.Helper()
+		now := start.Add(after)
+		table.Tick(now)
+		if s := table.States(now)[0]; s.Silent != want {
+			t.Errorf("after %v: silent %v, want %v", after, s.Silent, want)
+		}
+	}
+	silent(time.Hour, false) // the daemon stands by
+	table.Expect(start.Add(time.Hour))
+	silent(time.Hour+Silence, false)
+	silent(time.Hour+Silence+1, true)
+	if _, _, _, err := table.Received("h2", New("h2", "test", 2).hello().frame(), start.Add(2*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	silent(2*time.Hour, false)
+	silent(3*time.Hour, true)
+	table.SetPeers([]string{"h3"}, start.Add(3*time.Hour))
+	silent(3*time.Hour+Silence, false)
+	silent(3*time.Hour+Silence+1, true)
+}

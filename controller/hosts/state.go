@@ -7,17 +7,21 @@ type State struct {
 	Host       string
 	Heard      time.Time // time of the last message; zero before the first
 	Alive      bool      // it is heard
-	Silent     bool      // no message has come for Silence, also since the host was added
+	Silent     bool      // no message has come for Silence, also since Expect, and since the host was added
 	Version    string    // version of its ofdvr; "" if not known
 	SameIntent bool      // its digest equals ours, or is not known
 	Machines   int       // plugged there
 }
 
+// Expect says that messages of other hosts are received from now on. A daemon that stands by gets
+// none.
+func (t *Table) Expect(now time.Time) { t.expected = now }
+
 // States returns the states of the other hosts, by ID.
 func (t *Table) States(now time.Time) (out []State) {
 	for _, id := range t.sorted() {
 		p := t.peers[id]
-		silent := !p.alive && now.Sub(p.added) > Silence
+		silent := !t.expected.IsZero() && !p.alive && min(now.Sub(p.added), now.Sub(t.expected)) > Silence
 		out = append(out, State{id, p.heard, p.alive, silent, p.version, p.intent == "" || p.intent == t.intent, len(p.ports)})
 	}
 	return out

@@ -157,7 +157,6 @@ func (c *fabricCompiler) uplinkMachine(n *spanning, p *routing.Port) {
 	from, to := ofproto.EthSrc(p.MAC), ofproto.EthDst(p.MAC)
 	if p.Host == c.host {
 		c.emit(about, RoleImposter, fabricArrive, prioReturned, n.of(from), ofproto.Instructions{})
-		c.emit(about, RoleKnown, fabricDeliver, prioHost, n.of(to), ofproto.GotoTable(fabricReturn))
 		c.known(n, p)
 		return
 	}
@@ -168,11 +167,14 @@ func (c *fabricCompiler) uplinkMachine(n *spanning, p *routing.Port) {
 	}
 }
 
-// known emits the flows for requests for the MAC address of p, which is on this host.
+// known emits the flows that keep packets for p, which is on this host, and requests for its MAC
+// address here. The host may have learned that p was elsewhere.
 func (c *fabricCompiler) known(n *spanning, p *routing.Port) {
+	about := routing.Object{Kind: routing.KindPort, ID: p.ID}
+	c.emit(about, RoleKnown, fabricDeliver, prioHost, n.of(ofproto.EthDst(p.MAC)), ofproto.GotoTable(fabricReturn))
 	for _, a := range p.Addresses {
 		for _, m := range n.requests(a) {
-			c.emit(routing.Object{Kind: routing.KindPort, ID: p.ID}, RoleKnown, fabricResolve, prioHost, m, ofproto.GotoTable(fabricReturn))
+			c.emit(about, RoleKnown, fabricResolve, prioHost, m, ofproto.GotoTable(fabricReturn))
 		}
 	}
 }

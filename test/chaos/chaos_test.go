@@ -33,11 +33,12 @@ func alone(t *testing.T, f func(context.Context, *lab.Host, chaos.Options) (*cha
 	return func(ctx context.Context, o chaos.Options) (*chaos.Report, error) { return f(ctx, h, o) }
 }
 
-// The laws hold on each of three hosts, with faults of each and between them.
+// The laws hold on each of three hosts, with faults of each and between them; each kind occurs.
 func TestHosts(t *testing.T) {
+	lab.Needs(t, "nft")
 	hosts := []*lab.Host{lab.Boot(t), lab.Boot(t), lab.Boot(t)}
 	_, links := lab.Connect(t, 0, hosts...)
-	play(t, "FAULTS", *faults, func(ctx context.Context, o chaos.Options) (*chaos.Report, error) {
+	play(t, "FAULTS", max(*faults, chaos.HostKinds()), func(ctx context.Context, o chaos.Options) (*chaos.Report, error) {
 		return chaos.PlayHosts(ctx, hosts, links, o)
 	})
 }
@@ -47,7 +48,9 @@ func play(t *testing.T, name string, times int, f func(context.Context, chaos.Op
 	replay := fmt.Sprintf("make chaos SEED=%d %s=%d", *seed, name, times)
 	o := chaos.Options{Seed: *seed, Faults: times, Log: func(format string, args ...any) { fmt.Fprintf(t.Output(), format+"\n", args...) }}
 	if *only != "" {
-		o.Only = regexp.MustCompile(*only)
+		if o.Only = regexp.MustCompile(*only); !chaos.Known(o.Only) {
+			t.Fatalf("no fault matches %v", o.Only)
+		}
 		replay += fmt.Sprintf(" ONLY=%q", *only)
 	}
 	t.Logf("seed %d; to repeat it: %s", *seed, replay)

@@ -49,11 +49,14 @@ var fleetFaults = []fleetFault{
 	{"ovsdb-server restarted", func(l layout, r *rand.Rand) fleetStep { return onHost(l, r, databaseRestarted, everything) }},
 	{"machine moved", machineMoved},
 	{"machine moved, daemon killed", machineMovedUnnoticed},
+	{"machine moved, link down", machineRescued},
 	{"machine's host changed in the file", machineExpected},
 	{"machine's tag changed", machineRetagged},
 	{"host removed and returned", hostRemoved},
 	{"files differ for a while", filesDiffer},
 	{"port added or removed", farPort},
+	{"port added or removed, daemon killed", farPortUnnoticed},
+	{"network added or removed", fleetNetwork},
 	{"flows of the fabric bridge deleted", fabricFlowsDeleted},
 	{"fabric bridge deleted", fabricDeleted},
 	{"port of the fabric bridge deleted", fabricPortDeleted},
@@ -131,7 +134,7 @@ func daemonsKilled(layout, *rand.Rand) fleetStep {
 
 // move plans the move of a machine to another host. In the userspace datapath, Open vSwitch drops
 // packets of tunnels while it reads the host's routes again, which it does after each change of a link.
-func move(l layout, r *rand.Rand) (st fleetStep, m *machine, from, to int) {
+func move(l layout, r *rand.Rand) (st fleetStep, from, to int) {
 	name := pick(r, machines()).Name
 	from = l.at[name]
 	to = (from + 1 + r.IntN(l.hosts-1)) % l.hosts
@@ -140,7 +143,7 @@ func move(l layout, r *rand.Rand) (st fleetStep, m *machine, from, to int) {
 	st = fleetStep{what: fmt.Sprintf("%s from %s to %s", name, hostID(from), hostID(to)), at: at,
 		takes: either(of(name), l.at.crossing(from), l.at.crossing(to))}
 	st.do = func(ctx context.Context, f *fleet) error { return f.move(ctx, name, from, to) }
-	return st, m, from, to
+	return st, from, to
 }
 
 func (f *fleet) move(ctx context.Context, name string, from, to int) error {
@@ -163,13 +166,13 @@ func (f *fleet) move(ctx context.Context, name string, from, to int) error {
 }
 
 func machineMoved(l layout, r *rand.Rand) fleetStep {
-	st, _, _, _ := move(l, r)
+	st, _, _ := move(l, r)
 	return st
 }
 
 // The daemon of one of the two hosts does not run while a machine moves.
 func machineMovedUnnoticed(l layout, r *rand.Rand) fleetStep {
-	st, _, from, to := move(l, r)
+	st, from, to := move(l, r)
 	dead := []int{from, to}[r.IntN(2)]
 	st.what += ", " + hostID(dead)
 	inner := st.do
@@ -181,6 +184,22 @@ func machineMovedUnnoticed(l layout, r *rand.Rand) fleetStep {
 			return err
 		}
 		return f.hosts[dead].start()
+	}
+	return st
+}
+
+// A machine moves from a host that is cut off.
+func machineRescued(l layout, r *rand.Rand) fleetStep {
+	st, from, _ := move(l, r)
+	inner := st.do
+	st.do = func(ctx context.Context, f *fleet) error {
+		if err := f.links[from].Down(ctx); err != nil {
+			return err
+		}
+		if err := inner(ctx, f); err != nil {
+			return err
+		}
+		return errors.Join(f.mesh.passes(ctx, rate/2), f.links[from].Up(ctx))
 	}
 	return st
 }
@@ -293,6 +312,41 @@ func farPort(l layout, r *rand.Rand) fleetStep {
 		added = toggle(&t.Ports, p, func(q port) bool { return q.ID == p.ID })
 	})
 	st.what = verb(added) + p.ID
+	return st
+}
+
+func farPortUnnoticed(l layout, r *rand.Rand) fleetStep {
+	st, dead := farPort(l, r), r.IntN(l.hosts)
+	st.what += ", " + hostID(dead)
+	st.do = func(ctx context.Context, f *fleet) error {
+		if err := f.hosts[dead].kill(); err != nil {
+			return err
+		}
+		for i, s := range f.hosts {
+			load := s.load
+			if i == dead {
+				load = s.write
+			}
+			if err := load(); err != nil {
+				return err
+			}
+		}
+		return f.hosts[dead].start()
+	}
+	return st
+}
+
+// A network is added with an interface of a router, whose tap is a new link of each host.
+func fleetNetwork(l layout, r *rand.Rand) fleetStep {
+	what := ""
+	st := edited(l, "", func(t *document) {
+		what, _ = toggleNetwork(t, r)
+		for i := range t.Networks {
+			n := &t.Networks[i]
+			n.MTU, n.VNI = fleetMTU, 5000+n.VLAN
+		}
+	})
+	st.what, st.takes = what, func(p *pair) bool { return l.at[p.from.Name] != l.at[p.to.Name] }
 	return st
 }
 

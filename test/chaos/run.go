@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/ofdvr/ofdvr/ofproto"
@@ -31,13 +32,19 @@ func newRun(ctx context.Context, h *lab.Host, o Options) (*run, error) {
 	return &run{site: s, Options: o}, err
 }
 
+// Known reports whether a fault of [Play] or [PlayHosts] matches only.
+func Known(only *regexp.Regexp) bool {
+	return slices.ContainsFunc(faults, func(f fault) bool { return only.MatchString(f.kind) }) ||
+		slices.ContainsFunc(fleetFaults, func(f fleetFault) bool { return only.MatchString(f.kind) })
+}
+
 // Play injects faults, one after another, on a host with an Open vSwitch and an integration bridge.
 // If it cannot continue, because a step is impossible or a fault is not repaired in time, it
 // returns an error. Broken laws are in the report.
 func Play(ctx context.Context, h *lab.Host, o Options) (*Report, error) {
 	script := newScript(o)
 	if len(script.all) == 0 {
-		return nil, fmt.Errorf("play faults that match %v: there are none", o.Only)
+		return &Report{}, nil
 	}
 	r, err := newRun(ctx, h, o)
 	if err != nil {

@@ -57,6 +57,11 @@ func TestFeaturesHaveTests(t *testing.T) {
 			}
 		}
 	}
+	for _, test := range spanning {
+		if !there[test] {
+			t.Errorf("there is no %s in test/e2e", test)
+		}
+	}
 }
 
 const printed = `{"Action":"start","Package":"p"}

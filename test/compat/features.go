@@ -55,6 +55,10 @@ var features = []feature{
 	{"`ofdvr trace --verify`", "TestTrace"},
 }
 
+// spanning are tests of networks that span hosts. They are no feature of the page yet, because only one
+// Open vSwitch was tested. make test-kernel in CI runs them too.
+var spanning = strings.Fields("TestFabric TestUndeclaredMachine TestDeathOfAnotherHost TestMachineMoves")
+
 // tests returns the names of the tests of all features that a datapath can have, in order, each once.
 func tests(datapath string) []string {
 	var out []string
@@ -71,6 +75,6 @@ func tests(datapath string) []string {
 	return out
 }
 
-// pattern returns a regular expression that matches exactly the names of all features' tests. It has no
-// dollar sign, so that it can be passed through make and a shell.
-func pattern() string { return `^(` + strings.Join(tests("system"), "|") + `)\b` }
+// pattern returns a regular expression that matches exactly the names. It has no dollar sign, so that it
+// can be passed through make and a shell.
+func pattern(names []string) string { return `^(` + strings.Join(names, "|") + `)\b` }

@@ -9,7 +9,7 @@
 // The results of an environment are stored in test/compat/results. With -only, only environments
 // with TEXT in their names are run. With -page it runs no tests, and writes the page from the
 // stored results. With -tests it only prints a regular expression that matches the names of all
-// features' tests, for go test -run. The tests' output is in bin/compat.
+// features' tests, and of those between hosts, for go test -run. The tests' output is in bin/compat.
 package main
 
 import (
@@ -42,10 +42,10 @@ func main() {
 func run() error {
 	only := flag.String("only", "", "run only environments whose name contains this `text`, such as forky or kernel")
 	pageOnly := flag.Bool("page", false, "run nothing, only write the page from the stored results")
-	testsOnly := flag.Bool("tests", false, "only print a regular expression that matches all features' tests, for go test -run")
+	testsOnly := flag.Bool("tests", false, "only print a regular expression that matches all features' tests and those between hosts, for go test -run")
 	flag.Parse()
 	if *testsOnly {
-		fmt.Println(pattern())
+		fmt.Println(pattern(append(tests("system"), spanning...)))
 		return nil
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -256,3 +256,39 @@ func TestStandbyTakesOverTheFabric(t *testing.T) {
 		t.Errorf("%v flow mods", n)
 	}
 }
+
+// The same holds for hosts whose uplinks a switch connects.
+func TestOwnDaemonRestartsWithUplinks(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 3, blueAndGreen)
+	f.tagged = true
+	f.uplinks()
+	f.serve(uplinkTopology(3, blueAndGreen, scattered))
+	for _, m := range scattered {
+		name, _, _ := strings.Cut(m, "@")
+		f.plugTagged(name)
+	}
+	f.settle()
+	for _, pair := range crossing {
+		from, to, _ := strings.Cut(pair, ">")
+		for i := range 2 {
+			ping(t, f.machines[from], address(f.machines[to].MachineConfig, i), lab.PingOptions{})
+		}
+	}
+	traffic := f.courier(t, crossing...)
+	traffic.passes(50)
+	before := f.agedPrograms()
+	for _, s := range f.hosts[:2] {
+		s.daemon.Kill()
+		traffic.passes(50)
+		s.serve(s.flags...)
+		s.settle()
+		traffic.passes(50)
+		where := fmt.Sprintf("h%d ", f.number(s.Host)) + bridge
+		if n := s.flowMods(); n > 2*ofNeighbours(before[where]) {
+			t.Errorf("h%d sent %v flow mods", f.number(s.Host), n)
+		}
+	}
+	traffic.end()
+	mustBeSame(t, before, f.programs())
+}

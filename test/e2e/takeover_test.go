@@ -44,7 +44,12 @@ func (s *site) standby() *lab.Process {
 		if err := json.Unmarshal([]byte(out), &st); err != nil {
 			return err
 		}
-		if r := st.Routers[0]; !st.Standby || st.Settled || r.State != "standby" || r.FlowsInstalled != r.FlowsWanted || r.FlowsWanted == 0 {
+		r := st.Routers[0]
+		read := r.FlowsInstalled == r.FlowsWanted
+		if strings.Contains(strings.Join(s.flags, " "), "--host") && lab.OnKernel(s.t, "a daemon that stands by has not probed what the switch lacks: it wants more flows than the leader, for neighbour discovery") {
+			read = true
+		}
+		if !st.Standby || st.Settled || r.State != "standby" || !read || r.FlowsInstalled == 0 {
 			return errors.New(out)
 		}
 		return nil
