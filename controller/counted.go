@@ -55,7 +55,7 @@ func (c *Controller) newCounters() *counters.Book {
 		Limited: c.packetsLimited,
 		SaveFailed: func(err error) {
 			if n, ok := c.refusals.sample("counters"); ok {
-				c.log.Warn("could not save the counters, they may go back when the daemon restarts", zap.Error(err), zap.Int("before", n))
+				c.log.Warn("could not save the counters, they may decrease when the daemon restarts", zap.Error(err), zap.Int("before", n))
 			}
 		},
 	})

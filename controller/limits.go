@@ -98,12 +98,12 @@ var limitTexts = func() map[string]string {
 		"http_limited queue_timeout":        "a request waited too long for its turn and was refused; have fewer programs read this address, or less often",
 		"http_limited response_too_large":   "an answer would have been too large and was refused; read it at the API (--api)",
 		"http_limited too_many_clients":     "a watcher was refused, there are too many of them; close pages and programs that watch this address, or have them use the API (--api)",
-		"http_limited too_many_connections": "a connection was closed for a new one, too many were open; find who has them (ss -tnp), and have clients reuse theirs",
+		"http_limited too_many_connections": "a connection was closed for a new one, because too many were open; find the clients that have them (ss -tnp), and let these reuse connections",
 		"http_limited read_timeout":         "a client that does not read was disconnected; see whether it hangs, or its network does (ss -tnp)",
 		"http_limited response_memory":      "a client that read an old answer slowly was disconnected to make room; have fewer clients read large answers at a time",
 		"http_limited body_too_large":       "a request with a body that is too long was refused; send fewer objects at a time",
 		"http_limited body_timeout":         "a request with a body that came too slowly was refused; see whether the client hangs, or its network does",
-		"http_limited body_memory":          "a request was refused because the bodies of all need too much memory, and its came slowest; have fewer clients write large bodies at a time",
+		"http_limited body_memory":          "a request was refused, because the bodies of all requests need too much memory, and its body came the slowest; have fewer clients write large bodies at a time",
 	}
 	for _, r := range refusalReasons {
 		texts["openflow_disconnects "+r.reason] = r.text

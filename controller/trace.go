@@ -104,7 +104,7 @@ func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedPath
 	t.Host = from.host
 	t.Bridge = t.Router.BridgeName()
 	if t.Host != "" && t.Host != c.cfg.Host {
-		t.Remark = fmt.Sprintf("the packet is sent on host %s: this is what its switch should do; ask there for what it does", t.Host)
+		t.Remark = fmt.Sprintf("the packet is sent on host %s: this is what its switch should do; run the trace there to see what it does", t.Host)
 	}
 	if s == nil {
 		t.Assumed = true

@@ -17,7 +17,7 @@ import (
 func (c *Controller) vswitchd(ctx context.Context) (net.Conn, error) {
 	socket, local := strings.CutPrefix(c.cfg.OVSDB, "unix:")
 	if !local {
-		return nil, fmt.Errorf("%w: that takes its socket in the directory of OVSDB's, and OVSDB is at %q", ErrCannotVerify, c.cfg.OVSDB)
+		return nil, fmt.Errorf("%w: its control socket is in the directory of the socket of OVSDB, but OVSDB is at %q", ErrCannotVerify, c.cfg.OVSDB)
 	}
 	conn, err := ovstrace.Dial(ctx, filepath.Dir(socket))
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *Controller) verifyEnds(ctx context.Context, x *routing.Index, t *Traced
 	}
 	if from.Remote {
 		if t.Remark = fmt.Sprintf("the machine of port %s is on another host, behind port %s", t.From.Port, from.Port); from.Host != "" {
-			t.Remark = fmt.Sprintf("the machine of port %s is on host %s: trace there for what its switch does", t.From.Port, from.Host)
+			t.Remark = fmt.Sprintf("the machine of port %s is on host %s: run the trace there to see what its switch does", t.From.Port, from.Host)
 		}
 		return nil
 	}

@@ -36,7 +36,7 @@ func (v *validator) checkMeta(p path, m *Meta) {
 			v.bad(p, LabelPath(l.Key), "%q: %w", l.Value, err)
 		}
 		if i > 0 && l.Key <= m.Labels[i-1].Key {
-			v.bad(p, "labels", "the labels are not by key, each key once: %q is behind %q", l.Key, m.Labels[i-1].Key)
+			v.bad(p, "labels", "the labels are not sorted by key, or a key is there twice: %q comes after %q", l.Key, m.Labels[i-1].Key)
 		}
 	}
 }

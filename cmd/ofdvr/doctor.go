@@ -138,7 +138,7 @@ func withoutDaemon(ctx context.Context, err error, socket string) api.Examinatio
 	case len(bridges) == 0:
 		add("note", "routing", "start the daemon, which creates them", "ofdvr has no bridges in Open vSwitch, so nothing is routed, except by bridges of your own")
 	default:
-		add("note", "routing", "", "%s of ofdvr in Open vSwitch: it goes on routing without the daemon, as long as ovs-vswitchd runs, and no change of the intent is applied", count(len(bridges), "bridge"))
+		add("note", "routing", "", "%s of ofdvr in Open vSwitch: routing goes on without the daemon, as long as ovs-vswitchd runs, but no change of the intent is applied", count(len(bridges), "bridge"))
 	}
 	if err := exec.CommandContext(ctx, "ovs-vsctl", "--timeout=5", "br-exists", defaultBridge).Run(); err != nil {
 		add("problem", "bridge "+defaultBridge, "create it, or start the agent that creates it: ovs-vsctl add-br "+defaultBridge, "the integration bridge does not exist")

@@ -18,7 +18,7 @@ func TestDoctorWithoutDaemon(t *testing.T) {
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	for script, want := range map[string]string{
-		`case "$*" in *ovs_version*) echo '"3.1.0"';; *find*) echo rb-r1; echo rb-r2;; esac`:            "note     routing: 2 bridges of ofdvr in Open vSwitch: it goes on routing without the daemon",
+		`case "$*" in *ovs_version*) echo '"3.1.0"';; *find*) echo rb-r1; echo rb-r2;; esac`:            "note     routing: 2 bridges of ofdvr in Open vSwitch: routing goes on without the daemon",
 		`case "$*" in *ovs_version*) echo '"3.1.0"';; *find*) ;; esac`:                                  "note     routing: ofdvr has no bridges in Open vSwitch, so nothing is routed",
 		`echo 'ovs-vsctl: unix:/x/db.sock: database connection failed (Permission denied)' >&2; exit 1`: "PROBLEM  Open vSwitch: ovs-vsctl has no permission for " + socket + "\n         → run doctor as root\n",
 		`exit 1`: "PROBLEM  Open vSwitch: ovs-vsctl cannot read its version: exit status 1",

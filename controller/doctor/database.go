@@ -70,7 +70,7 @@ func (e *examination) vswitchd(ctx context.Context, state ovsdb.State) {
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			e.find(Problem, about, remedy, "ovs-vswitchd has come to configuration %d of %d in %v: it does not do what OVSDB says", state.CurCfg, ask, ovstrace.AnswerTime)
+			e.find(Problem, about, remedy, "ovs-vswitchd has applied configuration %d instead of %d after %v: it lags behind OVSDB", state.CurCfg, ask, ovstrace.AnswerTime)
 			return
 		case <-t.C:
 		}

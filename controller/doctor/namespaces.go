@@ -49,7 +49,7 @@ func (e *examination) kernel(about string, r *routing.Router) {
 	}
 	if addresses, routes, rules := k.Others(r); addresses+routes+rules > 0 {
 		e.find(Note, about, fmt.Sprintf("nothing, if that is meant; see ip netns exec %s ip route show table all, and ip rule", r.NamespaceName()),
-			"namespace %s has %s, %s and %s of others that come before what the intent says: the kernel routes what they are for",
+			"namespace %s has %s, %s and %s of others, which take precedence over the intent: the kernel routes the packets that these match",
 			r.NamespaceName(), plural(addresses, "address", "addresses"), count(routes, "route"), count(rules, "policy rule"))
 	}
 }

@@ -62,7 +62,7 @@ func (e *examination) switches(ctx context.Context) error {
 		}
 		says, kept := differs(readings[i].held, r.Program, r.Keep)
 		if kept > 0 {
-			e.find(Note, about, "they go when everything that should be there is known: see the problems of the topology and of the router",
+			e.find(Note, about, "they are deleted as soon as the daemon knows everything that should be there: see the problems of the topology and of the router",
 				"bridge %s keeps %s that it need not have", r.Switch, count(kept, "flow"))
 		}
 		if says != "" {

@@ -186,7 +186,7 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 	case noTable:
 		s.Says = fmt.Sprintf("no interface of bridge %s has its ID or its MAC address, and the MAC table cannot be read: %s", bridge, v.e.noTable)
 	case notOnBridge:
-		s.Says = fmt.Sprintf("only routers with bridges of your own join network %s, and there is no trace of the machine on bridge %s", p.Network, bridge)
+		s.Says = fmt.Sprintf("all routers on network %s have external bridges, and there is no trace of the machine on bridge %s", p.Network, bridge)
 	case noTrace:
 		s.Says = fmt.Sprintf("no interface of bridge %s has its ID (external_ids:iface-id) or MAC address %v, and the MAC table does not have that address "+
 			"(it forgets an address %v after the last packet, and when its port or tag changes); a silent machine looks the same as one that does not exist", bridge, p.MAC, v.e.aging)

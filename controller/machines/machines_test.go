@@ -145,7 +145,7 @@ func TestLook(t *testing.T) {
 		"carried, no iface-id":        {rows: []row{{name: "fi-blue", tag: 7, typ: "fabric"}, {name: "t", tag: -1, ids: attached(mac(1))}}, vni: 10, want: "elsewhere t 0", remedy: "(ovs-vsctl set Interface t external_ids:iface-id=p1)"},
 		"on another host":             {rows: []row{{name: "fi-blue", tag: 7, typ: "fabric"}}, table: []ovstrace.MACEntry{at(1, 7, mac(1))}, vni: 10, want: "seen fi-blue 7 remote", says: ", which connects other hosts"},
 		"carried, own bridge":         {rows: []row{{name: "t", tag: 1, ids: id("p1")}}, external: true, vlan: 1, vni: 10, want: "seen t 1"},
-		"a bridge of your own":        {external: true, vlan: 1, want: "unknown  0", says: "only routers with bridges of your own join network blue"},
+		"a bridge of your own":        {external: true, vlan: 1, want: "unknown  0", says: "all routers on network blue have external bridges"},
 	} {
 		b, links := bridge(c.rows...)
 		out, _ := bridge(c.elsewhere...)

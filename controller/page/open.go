@@ -42,11 +42,11 @@ func Open(api, rest http.Handler, host string, names ...string) http.Handler {
 		_, pattern := some.Handler(r)
 		switch {
 		case pattern == "":
-			refuse(w, http.StatusForbidden, fmt.Sprintf("here is only what the page reads, and %s %s is not; use the API at the address that --api names", r.Method, r.URL.Path))
+			refuse(w, http.StatusForbidden, fmt.Sprintf("this address serves only the requests of the page, not %s %s; use the API at the address that --api names", r.Method, r.URL.Path))
 		case r.URL.Query().Has("wait"):
-			refuse(w, http.StatusForbidden, "wait keeps others waiting here; use ofdvr events -f, or the API at the address that --api names")
+			refuse(w, http.StatusForbidden, "this address does not serve requests with wait, because they would delay others; use ofdvr events -f, or the API at the address that --api names")
 		case r.URL.Query().Has("verify"):
-			refuse(w, http.StatusForbidden, "verify makes Open vSwitch work; use ofdvr trace --verify, or the API at the address that --api names")
+			refuse(w, http.StatusForbidden, "this address does not serve requests with verify, because they put load on Open vSwitch; use ofdvr trace --verify, or the API at the address that --api names")
 		case crossSite(r):
 			refuse(w, http.StatusForbidden, "the page of another site asks; open the page of ofdvr itself")
 		default:
@@ -83,7 +83,7 @@ func onlyOwn(names []string, h http.Handler) http.Handler {
 		_, err := netip.ParseAddr(host)
 		if err != nil && host != "localhost" && !slices.Contains(names, host) {
 			secure(w.Header())
-			refuse(w, http.StatusMisdirectedRequest, fmt.Sprintf("nothing is shown under the name %q, which anybody could have given this address: use the address itself, or localhost", host))
+			refuse(w, http.StatusMisdirectedRequest, fmt.Sprintf("requests to the name %q are refused, because another web site could use this name for the address: use the address itself, or localhost", host))
 			return
 		}
 		h.ServeHTTP(w, r)

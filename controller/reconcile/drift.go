@@ -214,8 +214,8 @@ func (c *core) compare(now time.Time, held *Holdings, quiet bool) {
 	c.tries = tries
 }
 
-// oddities calls odd for each entry that is expected to equal its entry in want, but differs in is,
-// the new reading.
+// is has the entries of the new reading, and expected the entries that the reading should have. If
+// an expected entry equals its entry in want, but differs in is, oddities calls odd.
 func oddities[E interface{ Equal(E) bool }](t table[E], is, expected, want []E, odd func(want, got ofproto.Mod)) {
 	for now, before := range t.diff(is, expected) {
 		if before == nil {

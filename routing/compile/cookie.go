@@ -177,7 +177,7 @@ func (r Role) Does(o routing.Object) string {
 		}
 		return "sends packets from and to " + who + " to the kernel: its fast_path is off"
 	case RoleFast:
-		return "exempts a part of a route whose fast_path is off, because it is routed differently"
+		return "exempts packets from a fast_path that is off: they come from a part of the route's destination that has another route"
 	case RoleHello:
 		return "sends messages of " + who + " to the controller"
 	case RoleNext:
