@@ -33,6 +33,7 @@ var mayImport = map[string]string{
 	"controller/api":          "controller controller/counters controller/doctor controller/history controller/ledger controller/machines internal/bounded internal/credentials internal/logging internal/ownfile ofproto routing routing/compile routing/topology routing/trace",
 	"controller/page":         "",
 	"controller/ledger":       "internal/sorted routing",
+	"controller/etcd":         "controller/ledger ofproto routing routing/topology",
 	"controller/store":        "internal/ownfile ofproto routing routing/topology",
 	"controller/topologyfile": "controller/ledger internal/filewatch routing routing/topology",
 	"metrics":                 "ofproto",

@@ -47,14 +47,14 @@ func (d *disk) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (rou
 	return context.Cause(ctx)
 }
 
-func (d *disk) Commit(_ context.Context, revision uint64, complete bool, changes ...routing.Change) (uint64, error) {
+func (d *disk) Commit(_ context.Context, b ledger.Base, changes ...routing.Change) (uint64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, c := range changes {
 		d.index = d.index.With(c)
 	}
-	d.revision, d.complete = revision, complete
-	return revision, nil
+	d.revision, d.complete = b.Revision, b.Complete
+	return b.Revision, nil
 }
 
 // A source is a topology file that does not change.

@@ -148,12 +148,12 @@ func (s stored) ReadOnly() error {
 }
 
 // Commit implements [ledger.Store].
-func (s stored) Commit(_ context.Context, revision uint64, complete bool, changes ...routing.Change) (uint64, error) {
+func (s stored) Commit(_ context.Context, b ledger.Base, changes ...routing.Change) (uint64, error) {
 	open, err := s.opened()
 	if err != nil {
 		return 0, err
 	}
-	return revision, s.commit(func() error { return open.Commit(revision, complete, changes...) })
+	return b.Revision, s.commit(func() error { return open.Commit(b.Revision, b.Complete, changes...) })
 }
 
 // Load returns all objects that can be read, even from a damaged store. It is an error if

@@ -30,8 +30,8 @@ type disk struct{ *store.Store }
 func (d disk) Name() string      { return d.Path() }
 func (d disk) Role() ledger.Role { return ledger.Own }
 
-func (d disk) Commit(_ context.Context, revision uint64, complete bool, changes ...routing.Change) (uint64, error) {
-	return revision, d.Store.Commit(revision, complete, changes...)
+func (d disk) Commit(_ context.Context, b ledger.Base, changes ...routing.Change) (uint64, error) {
+	return b.Revision, d.Store.Commit(b.Revision, b.Complete, changes...)
 }
 
 func (d disk) Load(context.Context) (ledger.Contents, error) {

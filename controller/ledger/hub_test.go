@@ -71,8 +71,8 @@ func (h *hub) Follow(ctx context.Context, since uint64, _ func(*routing.Model) (
 	}
 }
 
-func (h *hub) Commit(_ context.Context, _ uint64, complete bool, changes ...routing.Change) (uint64, error) {
-	return h.write(complete, changes...), nil
+func (h *hub) Commit(_ context.Context, b ledger.Base, changes ...routing.Change) (uint64, error) {
+	return h.write(b.Complete, changes...), nil
 }
 
 // write applies changes, and returns their revision.

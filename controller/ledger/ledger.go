@@ -62,14 +62,15 @@ type Ledger struct {
 
 	// Owned by Run.
 	sources []Source
-	store   Store             // the element of sources that receives writes; nil if writes fail
-	ahead   map[Object]uint64 // revisions of objects committed to a shared store, until the store reports them
+	store   Store    // the element of sources that receives writes; nil if writes fail
+	stale   []*write // writes to try again after the next change of the shared store
+	sent    []sent   // writes that are committed to the shared store and that it has not reported yet
 	to      Reader
 }
 
 // Open loads the sources and returns a Ledger. Objects that cannot be used are quarantined.
 func Open(ctx context.Context, cfg Config) (*Ledger, error) {
-	l := &Ledger{log: cfg.Log, sources: slices.Clone(cfg.Sources), store: cfg.Write, ahead: make(map[Object]uint64),
+	l := &Ledger{log: cfg.Log, sources: slices.Clone(cfg.Sources), store: cfg.Write,
 		writes: make(chan *write, 256), notices: make(chan *notice)}
 	s := &Intent{Index: new(routing.Index), writes: -1, home: len(l.sources) - 1, believed: cfg.Complete}
 	all := make([]Contents, len(l.sources))
@@ -230,6 +231,9 @@ func (l *Ledger) Run(ctx context.Context, to Reader) error {
 					follow(last, l.Intent().Sources[last].Revision)
 				}
 				t.answer <- err
+				if t.at == l.Intent().writes {
+					l.reported(ctx)
+				}
 			}
 		}
 	})
@@ -263,19 +267,61 @@ func (l *Ledger) commit(ctx context.Context, ws []*write) {
 	}
 	var failed error
 	if g.changed {
-		if failed = l.save(ctx, &g); failed == nil {
+		failed = l.save(ctx, &g)
+		switch {
+		case failed != nil:
+		case before.Store().Role == Shared:
+			l.sent = append(l.sent, sent{g.intent.Revision, ws, done})
+			return
+		default:
 			l.publish(&g)
 		}
 	}
-	if failed != nil {
+	switch half := len(ws) / 2; {
+	case errors.Is(failed, ErrStale):
+		l.stale = append(l.stale, ws...)
+		return
+	case errors.Is(failed, ErrTooLarge) && half > 0:
+		l.commit(ctx, ws[:half])
+		l.commit(ctx, ws[half:])
+		return
+	case failed != nil:
 		l.log.Error("could not write to the store, the writes were refused", zap.Int("writes", len(ws)), zap.Error(failed))
-		l.reload(ctx)
+		if before.Store().Role == Own {
+			l.reload(ctx)
+		}
 	}
 	for i, w := range ws {
 		if failed != nil && done[i].err == nil {
 			done[i] = unneeded(w.edit, failed, before, l.Intent())
 		}
 		w.answer <- done[i]
+	}
+}
+
+// sent are writes that are committed to the shared store. They take effect when the store reports
+// them, in the order of all writers' changes.
+type sent struct {
+	revision uint64 // of the store
+	writes   []*write
+	answers  []answer
+}
+
+// reported answers the writes that the shared store has reported, and tries stale writes again.
+func (l *Ledger) reported(ctx context.Context) {
+	s := l.Intent()
+	seen := s.Sources[s.writes].Revision
+	for len(l.sent) > 0 && l.sent[0].revision <= seen {
+		for i, w := range l.sent[0].writes {
+			a := l.sent[0].answers[i]
+			a.Intent = s
+			w.answer <- a
+		}
+		l.sent = l.sent[1:]
+	}
+	if ws := l.stale; len(ws) > 0 {
+		l.stale = nil
+		l.commit(ctx, ws)
 	}
 }
 
@@ -313,23 +359,19 @@ func (l *Ledger) publish(g *group) {
 
 // save commits the changes of g.
 func (l *Ledger) save(ctx context.Context, g *group) error {
-	at := g.intent.writes
-	revision, err := l.store.Commit(ctx, g.intent.Revision, g.intent.wholeOf(at), g.changes...)
+	at, before := g.intent.writes, l.Intent()
+	base := Base{Revision: g.intent.Revision, Complete: g.intent.wholeOf(at)}
+	if before != nil { // nil in Open
+		base.Seen, base.Index = before.Sources[at].Revision, before.Index
+	}
+	revision, err := l.store.Commit(ctx, base, g.changes...)
 	if err != nil {
 		return &StoreError{l.store.Name(), err}
 	}
-	src := g.intent.Sources[at]
-	if src.Role == Shared {
-		for i := range g.changes {
-			for o := range named(&g.changes[i]) {
-				l.ahead[o] = revision
-			}
-		}
-	}
-	if revision > g.intent.Revision {
-		s := *g.intent
-		s.Revision = revision
-		g.intent = &s
+	if revision > g.intent.Revision || g.intent.Sources[at].Role == Shared {
+		next := *g.intent
+		next.Revision = revision
+		g.intent = &next
 	}
 	return nil
 }

@@ -105,7 +105,7 @@ func (d *disk) Load(context.Context) (ledger.Contents, error) {
 	return ledger.Contents{Revision: d.revision, Complete: d.complete, Model: &m}, nil
 }
 
-func (d *disk) Commit(_ context.Context, revision uint64, complete bool, changes ...routing.Change) (uint64, error) {
+func (d *disk) Commit(_ context.Context, b ledger.Base, changes ...routing.Change) (uint64, error) {
 	d.mu.Lock()
 	hold := d.hold
 	d.mu.Unlock()
@@ -120,7 +120,7 @@ func (d *disk) Commit(_ context.Context, revision uint64, complete bool, changes
 		for _, c := range changes {
 			d.model = after(d.model, c)
 		}
-		d.revision, d.complete = revision, complete
+		d.revision, d.complete = b.Revision, b.Complete
 	}
 	return d.revision, err
 }

@@ -31,14 +31,33 @@ type Source interface {
 // A Store is a Source that can be written to.
 type Store interface {
 	Source
-	// Commit makes changes durable, in order, all or none of them. It returns the store's new
-	// revision. For a store of role [Own], this is not less than least. If the error is nil, the
-	// changes are on disk. After an error they may be on disk too, so the ledger loads the store
-	// again. One goroutine at a time calls Commit.
-	Commit(ctx context.Context, least uint64, complete bool, changes ...routing.Change) (revision uint64, err error)
+	// Commit makes changes durable, in order, all of them or none, and returns the store's
+	// revision after them. The revision of a store of role [Own] is not less than b.Revision. If
+	// the error is nil the changes are on disk. After any error except [ErrStale] and
+	// [ErrTooLarge] the changes may also be on disk, so the ledger loads a store of role Own
+	// again. Commit is called by one goroutine at a time.
+	Commit(ctx context.Context, b Base, changes ...routing.Change) (revision uint64, err error)
 	// ReadOnly returns the reason why the store cannot be written to, or nil.
 	ReadOnly() error
 }
+
+// A Base is the intent on which changes are based.
+type Base struct {
+	Revision uint64         // of the intent after the changes
+	Complete bool           // whether the store has all objects after them, see [Intent]
+	Seen     uint64         // the store's revision that the intent before them includes
+	Index    *routing.Index // the intent before them
+}
+
+// Errors of [Store.Commit] of a shared store.
+var (
+	// ErrStale means that another writer has changed objects on which the changes depend, and that
+	// nothing was written. The source reports the other change. Then the ledger tries again.
+	ErrStale = errors.New("another writer was faster")
+	// ErrTooLarge means that the changes are too large for one transaction, and that nothing was
+	// written.
+	ErrTooLarge = errors.New("the change is too large for one transaction")
+)
 
 // A Role is the role of a [Source] on this host.
 type Role uint8

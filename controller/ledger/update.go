@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -54,9 +53,6 @@ func (l *Ledger) update(ctx context.Context, i int, u *Update) {
 	now := l.Intent()
 	g := group{intent: now, began: time.Now()}
 	c := u.Change
-	if l.sources[i] == Source(l.store) {
-		c = l.unseen(c, u.Revision)
-	}
 	declared := now.Sources[i].Role == Declared
 	if declared {
 		if err := now.Index.Check(routing.Change{Put: c.Put, Delete: now.vanishing(c.Delete)}); err != nil {
@@ -103,33 +99,12 @@ func alike(s *SourceState) *SourceState {
 	return &t
 }
 
-// unseen returns the part of change c that is newer than this host's own commits. revision is the
-// store's revision after c.
-func (l *Ledger) unseen(c routing.Change, revision uint64) (out routing.Change) {
-	if len(l.ahead) == 0 {
-		return c
-	}
-	for o, t := range things(&c.Put) {
-		if l.ahead[o] <= revision {
-			put(&out.Put, t)
-		}
-	}
-	for o := range objectsOf(c.Delete) {
-		if l.ahead[o] <= revision {
-			out.Delete.Add(o.Kind, o.ID)
-		}
-	}
-	maps.DeleteFunc(l.ahead, func(_ Object, at uint64) bool { return at <= revision })
-	return out
-}
-
 // replace makes c the contents of source i. It is needed when changes were missed.
 func (l *Ledger) replace(ctx context.Context, i int, c *Contents) {
 	if c.Err != nil {
 		l.failed(i, c.Err)
 		return
 	}
-	clear(l.ahead)
 	l.exchange(ctx, l.Intent(), i, c)
 }
 

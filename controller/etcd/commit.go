@@ -1,0 +1,263 @@
+package etcd
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A replacement is an object before and after a change.
+type replacement struct{ before, after thing }
+
+// Commit writes changes in one transaction. It fails with [ledger.ErrStale] if another writer has
+// changed an object on which the changes depend after revision b.Seen.
+func (s *Store) Commit(ctx context.Context, b ledger.Base, changes ...routing.Change) (uint64, error) {
+	all := replacements(b.Index, changes)
+	for again := false; ; again = true {
+		t := transaction{prefix: s.cfg.Prefix, seen: int64(b.Seen)}
+		t.write(all, b.Complete)
+		limited, cancel := context.WithTimeout(ctx, requestTimeout)
+		resp, err := s.client.Txn(limited).If(t.compare...).Then(t.do...).Else(t.read...).Commit()
+		cancel()
+		switch {
+		case isTooLarge(err):
+			return 0, fmt.Errorf("%w of etcd: it has %d operations (etcd's --max-txn-ops, %w); apply it in parts", ledger.ErrTooLarge, len(t.do), err)
+		case err != nil:
+			return 0, err
+		case resp.Succeeded:
+			return uint64(resp.Header.Revision), nil
+		}
+		held := make(map[string][]byte) // keys that existed at b.Seen already
+		for i, r := range resp.Responses {
+			kvs := r.GetResponseRange().Kvs
+			if len(kvs) == 0 && t.needed[i] || len(kvs) > 0 && kvs[0].ModRevision > t.seen {
+				return 0, ledger.ErrStale
+			}
+			if len(kvs) > 0 {
+				held[strings.TrimPrefix(string(kvs[0].Key), s.cfg.Prefix)] = kvs[0].Value
+			}
+		}
+		if again || !s.adopt(all, held) {
+			return 0, t.taken(held)
+		}
+	}
+}
+
+// replacements returns the objects that changes put or delete, by kind and ID.
+func replacements(x *routing.Index, changes []routing.Change) map[ledger.Object]*replacement {
+	all := make(map[ledger.Object]*replacement)
+	at := func(kind routing.Kind, id string) *replacement {
+		o := ledger.Object{Kind: kind, ID: id}
+		if all[o] == nil {
+			all[o] = &replacement{before: find(x, o)}
+		}
+		return all[o]
+	}
+	for i := range changes {
+		d, p := &changes[i].Delete, &changes[i].Put
+		for kind, ids := range map[routing.Kind][]string{routing.KindHost: d.Hosts, routing.KindNetwork: d.Networks, routing.KindRouter: d.Routers, routing.KindPort: d.Ports} {
+			for _, id := range ids {
+				at(kind, id).after = thing{}
+			}
+		}
+		for j := range p.Hosts {
+			at(routing.KindHost, p.Hosts[j].ID).after = thing{host: &p.Hosts[j]}
+		}
+		for j := range p.Networks {
+			at(routing.KindNetwork, p.Networks[j].ID).after = thing{network: &p.Networks[j]}
+		}
+		for j := range p.Routers {
+			at(routing.KindRouter, p.Routers[j].ID).after = thing{router: &p.Routers[j]}
+		}
+		for j := range p.Ports {
+			at(routing.KindPort, p.Ports[j].ID).after = thing{port: &p.Ports[j]}
+		}
+	}
+	return all
+}
+
+func find(x *routing.Index, o ledger.Object) (t thing) {
+	switch o.Kind {
+	case routing.KindHost:
+		t.host = x.Host(o.ID)
+	case routing.KindNetwork:
+		if n, ok := x.Network(o.ID); ok {
+			t.network = &n
+		}
+	case routing.KindRouter:
+		t.router = x.Router(o.ID)
+	case routing.KindPort:
+		if p, ok := x.Port(o.ID); ok {
+			t.port = &p
+		}
+	}
+	return t
+}
+
+// adopt makes the objects in held, which this host does not use, the objects before the change. It
+// reports whether there are any.
+func (s *Store) adopt(all map[ledger.Object]*replacement, held map[string][]byte) (found bool) {
+	for text, value := range held {
+		k := s.object(text)
+		r := all[k.object()]
+		if k.kind == 0 || r == nil || r.before.exists() {
+			continue
+		}
+		var m routing.Model
+		if k.parse(value, &m) != nil {
+			continue
+		}
+		found = true
+		switch k.kind {
+		case routing.KindHost:
+			r.before.host = &m.Hosts[0]
+		case routing.KindNetwork:
+			r.before.network = &m.Networks[0]
+		case routing.KindRouter:
+			r.before.router = &m.Routers[0]
+		case routing.KindPort:
+			r.before.port = &m.Ports[0]
+		}
+	}
+	return found
+}
+
+// A transaction collects the operations of a commit.
+type transaction struct {
+	prefix string
+	seen   int64
+	absent map[string]bool // keys that must not exist
+
+	compare []clientv3.Cmp
+	do      []clientv3.Op
+	read    []clientv3.Op // reads the compared keys if the comparison fails
+	needed  []bool        // for each of read: the key must exist
+}
+
+// unchanged demands that key exists, or does not, and was not changed after revision seen.
+func (t *transaction) unchanged(key string, exists bool) {
+	key = t.prefix + key
+	if !exists {
+		t.compare = append(t.compare, clientv3.Compare(clientv3.CreateRevision(key), "=", 0))
+	} else {
+		t.compare = append(t.compare, clientv3.Compare(clientv3.ModRevision(key), "<", t.seen+1), clientv3.Compare(clientv3.CreateRevision(key), ">", 0))
+	}
+	t.reading(key, exists)
+}
+
+func (t *transaction) reading(key string, needed bool, opts ...clientv3.OpOption) {
+	t.read = append(t.read, clientv3.OpGet(key, opts...))
+	t.needed = append(t.needed, needed)
+}
+
+// exists demands that key exists.
+func (t *transaction) exists(key string) {
+	key = t.prefix + key
+	t.compare = append(t.compare, clientv3.Compare(clientv3.CreateRevision(key), ">", 0))
+	t.reading(key, true)
+}
+
+// quiet demands that no key in a directory was created or changed after revision seen.
+func (t *transaction) quiet(dir string) {
+	dir = t.prefix + dir
+	t.compare = append(t.compare, clientv3.Compare(clientv3.ModRevision(dir), "<", t.seen+1).WithPrefix())
+	t.reading(dir, false, clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortDescend))
+}
+
+// write adds the operations for all.
+func (t *transaction) write(all map[ledger.Object]*replacement, complete bool) {
+	before, after := make(map[string]string), make(map[string]string) // keys below own
+	layout := len(all) == 0
+	objects := slices.SortedFunc(maps.Keys(all), func(a, b ledger.Object) int {
+		return strings.Compare(fmt.Sprint(a.Kind, a.ID), fmt.Sprint(b.Kind, b.ID))
+	})
+	demands := make(map[string]bool) // networks and hosts that ports need
+	for _, o := range objects {
+		r := all[o]
+		layout = layout || o.Kind != routing.KindPort
+		r.before.owns(func(k, v string) { before[k] = v })
+		r.after.owns(func(k, v string) { after[k] = v })
+		switch {
+		case r.before.exists() && r.after.exists() && r.before.key() == r.after.key():
+			t.unchanged(r.before.key(), true)
+		default:
+			if r.before.exists() {
+				t.unchanged(r.before.key(), true)
+				t.do = append(t.do, clientv3.OpDelete(t.prefix+r.before.key()))
+			}
+			if r.after.exists() {
+				t.unchanged(r.after.key(), false)
+			}
+		}
+		if r.after.exists() {
+			t.do = append(t.do, clientv3.OpPut(t.prefix+r.after.key(), string(r.after.value())))
+		}
+		if p := r.after.port; p != nil {
+			demands[thing{network: &routing.Network{ID: p.Network}}.key()] = true
+			if p.Host != "" {
+				demands[thing{host: &routing.Host{ID: p.Host}}.key()] = true
+			}
+		}
+		if r.before.network != nil && r.after.network == nil {
+			t.quiet(portsOf(o.ID))
+		}
+		if r.before.host != nil && r.after.host == nil {
+			t.quiet(portDir)
+		}
+	}
+	for _, r := range all {
+		if r.after.exists() {
+			delete(demands, r.after.key()) // written by this transaction
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(demands)) {
+		t.exists(k)
+	}
+	t.own(before, after)
+	if layout {
+		t.compare = append(t.compare, clientv3.Compare(clientv3.ModRevision(t.prefix+layoutKey), "<", t.seen+1))
+		t.reading(t.prefix+layoutKey, false)
+		m, _ := json.Marshal(meta{schema, complete}) // cannot fail
+		t.do = append(t.do, clientv3.OpPut(t.prefix+layoutKey, ""), clientv3.OpPut(t.prefix+metaKey, string(m)))
+	}
+}
+
+// own adds the operations for the keys below own.
+func (t *transaction) own(before, after map[string]string) {
+	t.absent = make(map[string]bool)
+	for _, k := range slices.Sorted(maps.Keys(after)) {
+		was, had := before[k]
+		switch {
+		case !had:
+			t.absent[k] = true
+			t.unchanged(k, false)
+			t.do = append(t.do, clientv3.OpPut(t.prefix+k, after[k]))
+		case was != after[k]:
+			t.do = append(t.do, clientv3.OpPut(t.prefix+k, after[k]))
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(before)) {
+		if _, has := after[k]; !has {
+			t.do = append(t.do, clientv3.OpDelete(t.prefix+k))
+		}
+	}
+}
+
+// taken returns the error for keys that existed although they should not.
+func (t *transaction) taken(held map[string][]byte) error {
+	for _, k := range slices.Sorted(maps.Keys(held)) {
+		if t.absent[k] {
+			kind, value, _ := strings.Cut(strings.TrimPrefix(k, ownDir), "/")
+			return fmt.Errorf("%s %s is %w by %s, which this host cannot use (ofdvr status): see key %s%s", kind, value, errTaken, held[k], t.prefix, k)
+		}
+	}
+	return fmt.Errorf("etcd refused the transaction for a reason that is not known: keys %v", slices.Sorted(maps.Keys(held)))
+}
