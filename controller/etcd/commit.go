@@ -15,13 +15,20 @@ import (
 )
 
 // A replacement is an object before and after a change.
-type replacement struct{ before, after thing }
+type replacement struct {
+	before, after thing
+	broken        string // the key of an object before that cannot be parsed
+}
 
 // Commit writes changes in one transaction. It fails with [ledger.ErrStale] if another writer has
 // changed an object on which the changes depend after revision b.Seen.
 func (s *Store) Commit(ctx context.Context, b ledger.Base, changes ...routing.Change) (uint64, error) {
 	all := replacements(b.Index, changes)
+	hidden := func(r *replacement) bool { return !r.after.exists() } // this host does not use an object that is deleted
 	for again := false; ; again = true {
+		if err := s.locate(ctx, all, b.Seen, hidden); err != nil {
+			return 0, err
+		}
 		t := transaction{prefix: s.cfg.Prefix, seen: int64(b.Seen)}
 		t.write(all, b.Complete)
 		limited, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -45,10 +52,81 @@ func (s *Store) Commit(ctx context.Context, b ledger.Base, changes ...routing.Ch
 				held[strings.TrimPrefix(string(kvs[0].Key), s.cfg.Prefix)] = kvs[0].Value
 			}
 		}
-		if again || !s.adopt(all, held) {
+		if again {
 			return 0, t.taken(held)
 		}
+		hidden = func(*replacement) bool { return true }
 	}
+}
+
+// locate looks in etcd for objects that this host does not use, as they were at revision seen: for
+// those objects of all that have no version before the change and for which hidden is true.
+func (s *Store) locate(ctx context.Context, all map[ledger.Object]*replacement, seen uint64, hidden func(*replacement) bool) error {
+	for o, r := range all {
+		if r.before.exists() || r.broken != "" || !hidden(r) {
+			continue
+		}
+		k, value, err := s.lookup(ctx, o, seen)
+		if err != nil {
+			return err
+		}
+		if k.kind == 0 {
+			continue
+		}
+		var m routing.Model
+		if k.parse(value, &m) != nil {
+			r.broken = k.text
+			continue
+		}
+		switch k.kind {
+		case routing.KindHost:
+			r.before.host = &m.Hosts[0]
+		case routing.KindNetwork:
+			r.before.network = &m.Networks[0]
+		case routing.KindRouter:
+			r.before.router = &m.Routers[0]
+		case routing.KindPort:
+			r.before.port = &m.Ports[0]
+		}
+	}
+	return nil
+}
+
+// lookup returns the key and the value of an object at a revision. The key's kind is 0 if the
+// object does not exist.
+func (s *Store) lookup(ctx context.Context, o ledger.Object, at uint64) (key, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	name := thing{}
+	switch o.Kind {
+	case routing.KindHost:
+		name.host = &routing.Host{ID: o.ID}
+	case routing.KindNetwork:
+		name.network = &routing.Network{ID: o.ID}
+	case routing.KindRouter:
+		name.router = &routing.Router{ID: o.ID}
+	}
+	if name.exists() {
+		resp, err := s.client.Get(ctx, s.cfg.Prefix+name.key(), clientv3.WithRev(int64(at)))
+		if err != nil || len(resp.Kvs) == 0 {
+			return key{}, nil, err
+		}
+		return s.object(string(resp.Kvs[0].Key)), resp.Kvs[0].Value, nil
+	}
+	resp, err := s.client.Get(ctx, s.cfg.Prefix+portDir, clientv3.WithPrefix(), clientv3.WithRev(int64(at)), clientv3.WithKeysOnly())
+	if err != nil {
+		return key{}, nil, err
+	}
+	for _, kv := range resp.Kvs {
+		if k := s.object(string(kv.Key)); k.kind == o.Kind && k.id == o.ID {
+			one, err := s.client.Get(ctx, string(kv.Key), clientv3.WithRev(int64(at)))
+			if err != nil || len(one.Kvs) == 0 {
+				return key{}, nil, err
+			}
+			return k, one.Kvs[0].Value, nil
+		}
+	}
+	return key{}, nil, nil
 }
 
 // replacements returns the objects that changes put or delete, by kind and ID.
@@ -100,34 +178,6 @@ func find(x *routing.Index, o ledger.Object) (t thing) {
 		}
 	}
 	return t
-}
-
-// adopt makes the objects in held, which this host does not use, the objects before the change. It
-// reports whether there are any.
-func (s *Store) adopt(all map[ledger.Object]*replacement, held map[string][]byte) (found bool) {
-	for text, value := range held {
-		k := s.object(text)
-		r := all[k.object()]
-		if k.kind == 0 || r == nil || r.before.exists() {
-			continue
-		}
-		var m routing.Model
-		if k.parse(value, &m) != nil {
-			continue
-		}
-		found = true
-		switch k.kind {
-		case routing.KindHost:
-			r.before.host = &m.Hosts[0]
-		case routing.KindNetwork:
-			r.before.network = &m.Networks[0]
-		case routing.KindRouter:
-			r.before.router = &m.Routers[0]
-		case routing.KindPort:
-			r.before.port = &m.Ports[0]
-		}
-	}
-	return found
 }
 
 // A transaction collects the operations of a commit.
@@ -185,20 +235,24 @@ func (t *transaction) write(all map[ledger.Object]*replacement, complete bool) {
 		layout = layout || o.Kind != routing.KindPort
 		r.before.owns(func(k, v string) { before[k] = v })
 		r.after.owns(func(k, v string) { after[k] = v })
-		switch {
-		case r.before.exists() && r.after.exists() && r.before.key() == r.after.key():
-			t.unchanged(r.before.key(), true)
-		default:
-			if r.before.exists() {
-				t.unchanged(r.before.key(), true)
-				t.do = append(t.do, clientv3.OpDelete(t.prefix+r.before.key()))
-			}
-			if r.after.exists() {
-				t.unchanged(r.after.key(), false)
-			}
+		was, is := r.broken, ""
+		if r.before.exists() {
+			was = r.before.key()
 		}
 		if r.after.exists() {
-			t.do = append(t.do, clientv3.OpPut(t.prefix+r.after.key(), string(r.after.value())))
+			is = r.after.key()
+		}
+		if was != "" {
+			t.unchanged(was, true)
+		}
+		if was != "" && was != is {
+			t.do = append(t.do, clientv3.OpDelete(t.prefix+was))
+		}
+		if is != "" && was != is {
+			t.unchanged(is, false)
+		}
+		if is != "" {
+			t.do = append(t.do, clientv3.OpPut(t.prefix+is, string(r.after.value())))
 		}
 		if p := r.after.port; p != nil {
 			demands[thing{network: &routing.Network{ID: p.Network}}.key()] = true
