@@ -47,6 +47,12 @@ func TestAway(t *testing.T) {
 	if _, err := a.Write(ctx, ledger.Put(routing.Model{Networks: []routing.Network{network("red")}})); !errors.As(err, new(*ledger.StoreError)) {
 		t.Errorf("a write while etcd is away: %v", err)
 	}
+	lab.Eventually(t, time.Minute, "a host to say that etcd is away", func() error {
+		if b.source().Err == nil {
+			return errors.New("it has no error")
+		}
+		return nil
+	})
 	if !b.Intent().Has(ledger.Object{Kind: routing.KindNetwork, ID: "blue"}) {
 		t.Error("the intent is lost while etcd is away")
 	}
@@ -60,6 +66,7 @@ func TestAway(t *testing.T) {
 		return a.put(routing.Model{Networks: []routing.Network{network("green")}})
 	})
 	b.has(routing.KindNetwork, "green", true)
+	lab.Eventually(t, time.Minute, "the host to say that etcd is back", func() error { return b.source().Err })
 }
 
 // A host that starts while etcd is away has an incomplete intent, and the intent when etcd is

@@ -189,40 +189,89 @@ func (s *Store) Follow(ctx context.Context, since uint64, _ func(*routing.Model)
 	if err != nil {
 		return err
 	}
+	f := follower{Store: s, since: since, complete: complete, report: report}
+	for {
+		if err := f.watch(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+const (
+	// askEvery is the time between requests for a sign of life of etcd.
+	askEvery = 2 * time.Second
+	// silence is the time without a sign of life after which etcd counts as away.
+	silence = 6 * time.Second
+)
+
+// A follower reports the changes after revision since.
+type follower struct {
+	*Store
+	since    uint64
+	complete bool
+	away     bool // it has been reported that etcd is away
+	report   func(ledger.Update) error
+}
+
+// watch reports changes until the watch ends. It returns nil if another watch should begin.
+func (f *follower) watch(ctx context.Context) error {
+	parent := ctx
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
+	watch := f.watcher.Watch(ctx, f.cfg.Prefix, clientv3.WithPrefix(), clientv3.WithRev(int64(f.since)+1), clientv3.WithProgressNotify())
+	ask := time.NewTicker(askEvery)
+	defer ask.Stop()
+	heard := time.Now()
 	for {
-		watch := s.watcher.Watch(ctx, s.cfg.Prefix, clientv3.WithPrefix(), clientv3.WithRev(int64(since)+1), clientv3.WithProgressNotify())
-		for resp := range watch {
+		select {
+		case <-parent.Done():
+			return context.Cause(parent)
+		case <-ask.C:
+			asking, cancel := context.WithTimeout(ctx, askEvery/2)
+			f.watcher.RequestProgress(asking) // an error means that the connection is lost
+			cancel()
+			if quiet := time.Since(heard); quiet > silence && !f.away {
+				f.away = true
+				if err := f.report(ledger.Update{Err: fmt.Errorf("%s does not answer", f.Name())}); err != nil {
+					return err
+				}
+			}
+		case resp, ok := <-watch:
+			if !ok {
+				return nil
+			}
 			if resp.CompactRevision != 0 {
 				return ledger.ErrCompacted
 			}
 			if err := resp.Err(); err != nil {
-				if err := report(ledger.Update{Err: fmt.Errorf("follow %s: %w", s.Name(), err)}); err != nil {
-					return err
-				}
-				break
+				f.away = true
+				return f.report(ledger.Update{Err: fmt.Errorf("follow %s: %w", f.Name(), err)})
 			}
-			if len(resp.Events) == 0 {
-				continue
-			}
-			u := ledger.Update{Revision: uint64(resp.Header.Revision), Loaded: time.Now(), Complete: complete}
-			if u.Revision, err = s.update(resp.Events, &u); err != nil {
-				if err := report(ledger.Update{Err: err}); err != nil {
-					return err
-				}
-				continue
-			}
-			complete = u.Complete
-			if err := report(u); err != nil {
+			heard = time.Now()
+			if err := f.changed(resp); err != nil {
 				return err
 			}
-			since = u.Revision
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
 		}
 	}
+}
+
+// changed reports the changes in resp, and that etcd is no longer away.
+func (f *follower) changed(resp clientv3.WatchResponse) error {
+	if len(resp.Events) == 0 && !f.away {
+		return nil
+	}
+	u := ledger.Update{Revision: f.since, Loaded: time.Now(), Complete: f.complete}
+	if len(resp.Events) > 0 {
+		var err error
+		if u.Revision, err = f.update(resp.Events, &u); err != nil {
+			if err := f.report(ledger.Update{Err: err}); err != nil {
+				return err
+			}
+			return ledger.ErrCompacted // the store is loaded again, and then says why it cannot be
+		}
+	}
+	f.since, f.complete, f.away = u.Revision, u.Complete, false
+	return f.report(u)
 }
 
 // reach waits until etcd answers, and returns [ledger.ErrCompacted], because nothing was loaded.
