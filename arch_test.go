@@ -37,7 +37,7 @@ var mayImport = map[string]string{
 	"controller/store":        "internal/ownfile ofproto routing routing/topology",
 	"controller/topologyfile": "controller/ledger internal/filewatch routing routing/topology",
 	"metrics":                 "ofproto",
-	"cmd/ofdvr":               "controller controller/api controller/counters controller/history controller/ledger controller/lifecycle controller/machines controller/page controller/store controller/topologyfile internal/bounded internal/credentials internal/flock internal/logging internal/namespace internal/ownfile internal/radvd internal/sdnotify metrics ofproto ovsdb routing routing/compile routing/topology routing/trace",
+	"cmd/ofdvr":               "controller controller/api controller/counters controller/etcd controller/history controller/ledger controller/lifecycle controller/machines controller/page controller/store controller/topologyfile internal/bounded internal/credentials internal/flock internal/logging internal/namespace internal/ownfile internal/radvd internal/sdnotify metrics ofproto ovsdb routing routing/compile routing/topology routing/trace",
 	"internal/sorted":         "",
 	"internal/bounded":        "",
 	"internal/credentials":    "",

@@ -122,6 +122,10 @@ func (c *Controller) status(w *world) Status {
 	}
 	switch st := in.Store(); {
 	case st == nil || st.Err == nil:
+	case st.Role == ledger.Shared && st.Partial:
+		s.Problems = append(s.Problems, fmt.Sprintf("the shared intent could not be read at the start, so nothing is removed: %v", st.Err))
+	case st.Role == ledger.Shared:
+		s.Problems = append(s.Problems, fmt.Sprintf("%v; this host goes on with the intent that it read before", st.Err))
 	case st.Partial:
 		s.Problems = append(s.Problems, fmt.Sprintf("the store could not be read, so nothing is removed or written: %v", st.Err))
 	default:

@@ -34,6 +34,9 @@ func (o *serveOptions) check() error {
 			return misuse("--api: %v", err)
 		}
 	}
+	if err := o.etcd.check(); err != nil {
+		return err
+	}
 	if _, err := logging.New(o.logLevel, o.logFormat); err != nil {
 		return misuse("--log-level, --log-format: %v", err)
 	}

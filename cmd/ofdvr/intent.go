@@ -55,6 +55,14 @@ func (k *intentKeeper) open(ctx context.Context, leads bool) error {
 		cfg.Sources = append(cfg.Sources, declared{k.file, k})
 	}
 	switch {
+	case len(k.o.etcd.endpoints) > 0:
+		s, err := k.o.etcd.open(k.log)
+		if err != nil {
+			return err
+		}
+		k.close = s.Close
+		cfg.Write = s
+		cfg.Sources = append(cfg.Sources, s)
 	case k.o.stateDir == "":
 	case leads:
 		cfg.Write = stored{k}
@@ -124,7 +132,7 @@ func (k *intentKeeper) size() (store.Size, bool) {
 
 // adopt opens the store of the former leader and makes the ledger use it.
 func (k *intentKeeper) adopt(ctx context.Context) error {
-	if k.o.stateDir == "" {
+	if k.o.stateDir == "" || len(k.o.etcd.endpoints) > 0 {
 		return nil
 	}
 	return k.Adopt(ctx, stored{k})

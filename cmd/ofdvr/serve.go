@@ -50,6 +50,7 @@ type serveOptions struct {
 	runDir                                                                             string
 	access                                                                             api.Access // to the API
 	ports                                                                              portMetrics
+	etcd                                                                               etcdOptions
 }
 
 func newServe() *cobra.Command {
@@ -97,6 +98,7 @@ its progress and its health to systemd (sd_notify(3)).`,
 	f := cmd.Flags()
 	f.StringVar(&o.topology, "topology", "", "topology `FILE`. Objects that it declares can be changed only there")
 	f.StringVar(&o.stateDir, "state-dir", defaultStateDir, "`DIRECTORY` of the store of objects written through the API; \"\" for no store. It must belong to root or the daemon's user, and no other user may write or replace it")
+	o.etcd.flags(f)
 	f.StringSliceVar(&o.openflow, "openflow", []string{defaultOpenFlow}, "OpenFlow `ENDPOINT,...`: the daemon listens on tcp:ADDRESS:PORT, ssl:ADDRESS:PORT and punix:PATH, and connects to unix:PATH. Managed bridges connect to the first tcp: or ssl: endpoint")
 	f.StringVar(&o.tls.PrivateKey, "private-key", "", "PEM `FILE` with the daemon's private key, for ssl: endpoints")
 	f.StringVar(&o.tls.Certificate, "certificate", "", "PEM `FILE` with the daemon's certificate, for ssl: endpoints")

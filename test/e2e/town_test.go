@@ -108,8 +108,8 @@ type townDisk struct{ *store.Store }
 func (d townDisk) Name() string      { return d.Path() }
 func (d townDisk) Role() ledger.Role { return ledger.Own }
 
-func (d townDisk) Commit(_ context.Context, revision uint64, complete bool, changes ...routing.Change) (uint64, error) {
-	return revision, d.Store.Commit(revision, complete, changes...)
+func (d townDisk) Commit(_ context.Context, b ledger.Base, changes ...routing.Change) (uint64, error) {
+	return b.Revision, d.Store.Commit(b.Revision, b.Complete, changes...)
 }
 
 func (d townDisk) Load(context.Context) (ledger.Contents, error) {

@@ -77,6 +77,15 @@ func (e *Etcd) Start(member int) error {
 	return err
 }
 
+// StartEtcd starts a server of etcd on the host, with the given flags.
+func (h *Host) StartEtcd(ctx context.Context, flags ...string) (*Process, error) {
+	path, err := etcdBinary()
+	if err != nil {
+		return nil, err
+	}
+	return h.Start(path, flags...)
+}
+
 // Healthy waits until all running members answer.
 func (e *Etcd) Healthy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
