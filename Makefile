@@ -68,10 +68,15 @@ $(GOTESTSUM):
 	GOBIN=$(CURDIR)/bin go install gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
 	@mv bin/gotestsum $@
 
+# etcd is for tests. It is a module of its own.
+ETCD := $(CURDIR)/bin/etcd
+$(ETCD): $(wildcard test/etcd/*)
+	cd test/etcd && CGO_ENABLED=0 go build -buildvcs=false -trimpath -o $@ .
+
 setup: ## install what the demo and the tests need and is missing
 	@scripts/setup.sh
 
-prepare: $(NFPM) $(GOTESTSUM) ## install and download what all targets for tests need
+prepare: $(NFPM) $(GOTESTSUM) $(ETCD) ## install and download what all targets for tests need
 	@scripts/setup.sh --tests
 	@scripts/setup.sh --neutron
 	@scripts/setup.sh --kernel
@@ -80,7 +85,7 @@ prepare: $(NFPM) $(GOTESTSUM) ## install and download what all targets for tests
 # tests start in the lab have Go's default, see lab.Isolate.
 test test-full test-neutron test-kernel: export GOGC ?= 400
 
-test: $(NFPM) $(GOTESTSUM) ## run every test, on a real Open vSwitch where this machine can
+test: $(NFPM) $(GOTESTSUM) $(ETCD) ## run every test, on a real Open vSwitch where this machine can
 	@scripts/setup.sh --tests
 	@$(SUM) --raw-command -- scripts/gotest.sh -count=1 $(RACE) -timeout=30m -p=$(shell expr 1 + $$(nproc)) $(ARGS) -- $(PKG)
 
@@ -96,7 +101,7 @@ test-neutron: $(GOTESTSUM) ## run the tests with a real Neutron: its server, its
 # not an emulated one. It also leaves out test/differential, because there Linux is no plain router: the openvswitch
 # module makes it track connections and reassemble fragments.
 test-kernel: PKG = ./test/lab ./test/e2e ./internal/namespace ./controller/reconcile
-test-kernel: ARGS = -skip '^(TestPage|TestPrometheus|TestCountersOfManyFlows|TestSilentConnections)'
+test-kernel: ARGS = -skip '^(TestPage|TestEtcd|TestPrometheus|TestCountersOfManyFlows|TestSilentConnections)'
 test-kernel: $(GOTESTSUM) ## run the tests on the datapath of a Linux kernel, in a virtual machine
 	@scripts/setup.sh --kernel
 	@go build -buildvcs=false -o bin/ ./test/guest
@@ -125,6 +130,7 @@ lint: ## gofmt, go vet, staticcheck, deadcode
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
 	go vet -tags neutron,kernel ./... && go run $(STATICCHECK) -tags neutron,kernel ./...
 	cd bench && go vet ./... && go run $(STATICCHECK) ./...
+	cd test/etcd && go vet ./...
 	@dead=$$(go run $(DEADCODE) -test -tags neutron,kernel ./...) || exit 1; \
 		dead=$$(echo "$$dead" | grep -v ': Example$$'); if [ -n "$$dead" ]; then echo "deadcode: $$dead"; exit 1; fi
 

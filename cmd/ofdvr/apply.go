@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
@@ -60,6 +61,10 @@ they do not confirm it in time.`,
 				query.Set("dry_run", "true")
 			}
 			done, err := write(cmd, client, &w, method, "/v1/topology", query, in.body(all))
+			if p, ok := errors.AsType[*api.Problem](err); ok && p.Status == http.StatusRequestEntityTooLarge && method == http.MethodPatch && !dryRun {
+				fmt.Fprintf(cmd.ErrOrStderr(), "ofdvr: %s: it is applied in parts, and a part that fails does not undo earlier parts\n", p.Detail)
+				done, err = applyParts(cmd, client, &w, query, in.model)
+			}
 			if err != nil {
 				return in.reported(cmd, err)
 			}
@@ -87,6 +92,37 @@ they do not confirm it in time.`,
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "change nothing, and print what would change, as 'ofdvr plan' does")
 	verboseFlag(cmd, &verbose)
 	return cmd
+}
+
+// maxPart is the number of objects in a part of a change that is too large for one transaction.
+const maxPart = 20
+
+// applyParts puts the objects of m in parts: first hosts, networks and routers, which ports need.
+func applyParts(cmd *cobra.Command, client *api.Client, w *waitFlags, query url.Values, m routing.Model) (*api.Written, error) {
+	var parts []routing.Model
+	cut(len(m.Hosts), func(i, j int) { parts = append(parts, routing.Model{Hosts: m.Hosts[i:j]}) })
+	cut(len(m.Networks), func(i, j int) { parts = append(parts, routing.Model{Networks: m.Networks[i:j]}) })
+	cut(len(m.Routers), func(i, j int) { parts = append(parts, routing.Model{Routers: m.Routers[i:j]}) })
+	cut(len(m.Ports), func(i, j int) { parts = append(parts, routing.Model{Ports: m.Ports[i:j]}) })
+	all := new(api.Written)
+	for i, part := range parts {
+		in := inputs{model: part}
+		done, err := write(cmd, client, w, http.MethodPatch, "/v1/topology", query, in.body(false))
+		if err != nil {
+			return nil, fmt.Errorf("part %d of %d: %w", i+1, len(parts), err)
+		}
+		done.Objects = append(all.Objects, done.Objects...)
+		done.Warnings = nil // their places are not those in the files
+		all = done
+	}
+	return all, nil
+}
+
+// cut calls do with the bounds of parts of a list of n elements.
+func cut(n int, do func(i, j int)) {
+	for i := 0; i < n; i += maxPart {
+		do(i, min(i+maxPart, n))
+	}
 }
 
 func fileFlag(cmd *cobra.Command, files *[]string) {

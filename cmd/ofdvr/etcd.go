@@ -41,6 +41,9 @@ func (o *etcdOptions) check() error {
 			return misuse("--etcd: %q has no TLS, which is possible only on loopback: the intent could be read and changed on the way. Use https", e)
 		}
 	}
+	if !etcd.ValidPrefix(o.prefix) {
+		return misuse("--etcd-prefix: %q does not begin and end with a slash, as %s does", o.prefix, etcd.DefaultPrefix)
+	}
 	if (o.tls.Certificate == "") != (o.tls.PrivateKey == "") {
 		return misuse("--etcd-certificate and --etcd-private-key are needed together")
 	}

@@ -191,6 +191,8 @@ func failure(err error) *Problem {
 		return problem(http.StatusConflict, "%v", err)
 	case errors.Is(err, ledger.ErrNoStore):
 		return problem(http.StatusForbidden, "nothing can be written: %v", err)
+	case errors.Is(err, ledger.ErrTooLarge):
+		return problem(http.StatusRequestEntityTooLarge, "%v", err)
 	case errors.As(err, &store) && errors.Is(err, syscall.ENOSPC):
 		return problem(http.StatusInsufficientStorage, "%v", err)
 	case errors.Is(err, context.DeadlineExceeded):

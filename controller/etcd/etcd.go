@@ -40,6 +40,11 @@ import (
 // DefaultPrefix is the default of [Config.Prefix].
 const DefaultPrefix = "/ofdvr/1/"
 
+// ValidPrefix reports whether a text can be the prefix of keys.
+func ValidPrefix(text string) bool {
+	return len(text) > 1 && strings.HasPrefix(text, "/") && strings.HasSuffix(text, "/")
+}
+
 // schema is the version of the keys and values.
 const schema = 1
 
@@ -80,8 +85,8 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.Prefix == "" {
 		cfg.Prefix = DefaultPrefix
 	}
-	if !strings.HasPrefix(cfg.Prefix, "/") || !strings.HasSuffix(cfg.Prefix, "/") || len(cfg.Prefix) < 2 {
-		return nil, fmt.Errorf("etcd prefix %q does not begin and end with a slash, as in %s", cfg.Prefix, DefaultPrefix)
+	if !ValidPrefix(cfg.Prefix) {
+		return nil, fmt.Errorf("etcd prefix %q does not begin and end with a slash, as %s does", cfg.Prefix, DefaultPrefix)
 	}
 	s := &Store{cfg: cfg}
 	for _, to := range []**clientv3.Client{&s.client, &s.watcher} {

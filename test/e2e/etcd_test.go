@@ -46,6 +46,21 @@ func TestEtcd(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.hosts[1].ofdvr(0, "apply", file)
+	var many strings.Builder
+	many.WriteString("ports:\n")
+	for i := range 100 {
+		fmt.Fprintf(&many, "  - {id: extra%d, network: blue, mac: \"02:00:00:00:99:%02x\", addresses: [10.0.1.%d]}\n", i, i, 100+i)
+	}
+	if file, err = f.hosts[0].WriteFile("many.yaml", many.String()); err != nil {
+		t.Fatal(err)
+	}
+	f.hosts[0].ofdvr(0, "apply", file)
+	f.hosts[1].eventually("all ports to be on the other host", func() error {
+		if out := f.hosts[1].ofdvr(0, "get", "ports"); strings.Count(out, "extra") < 100 {
+			return fmt.Errorf("there are %d", strings.Count(out, "extra"))
+		}
+		return nil
+	})
 	for _, m := range machines {
 		f.plug(m)
 	}

@@ -12,20 +12,16 @@ import (
 	"sync"
 )
 
-// etcdBinary returns the path of etcd's server, bin/etcd of the module. It builds the server if it
-// does not exist; its modules must have been downloaded.
+// etcdBinary returns the path of etcd's server. It is bin/etcd of the module, which make test builds
+// first.
 var etcdBinary = sync.OnceValues(func() (string, error) {
 	gomod, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
 		return "", err
 	}
-	root := filepath.Dir(string(gomod))
-	path := filepath.Join(root, "bin", "etcd")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-o", path, ".")
-	cmd.Dir = filepath.Join(root, "test", "etcd")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build etcd (missing modules cannot be downloaded here; run scripts/setup.sh --tests before): %w\n%s", err, out)
+	path := filepath.Join(filepath.Dir(string(gomod)), "bin", "etcd")
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%w: run make %s", err, path)
 	}
 	return path, nil
 })
