@@ -174,8 +174,8 @@ func TestHostsAndRoutersConflict(t *testing.T) {
 
 var uplinkMACUsed = fmt.Sprintf(`mac %v of port "vm1" is the one with which packets that host "h2" has routed leave from interface "r1-blue": give it another mac`, routing.UplinkMAC("h2", "r1-blue"))
 
-// A host, an interface or a network is refused if packets would leave by an uplink with the MAC
-// address of a port, or if two ports of bridges would have the same name.
+// A host, an interface or a network is refused in two cases: packets would leave by an uplink with
+// the MAC address of a port, or two ports of bridges would have the same name.
 func TestUplinkConflicts(t *testing.T) {
 	at := func(change func(*routing.Model)) *routing.Model {
 		m := hostsModel()

@@ -23,8 +23,8 @@ func (v *validator) checkTagged(p path, n *Network) {
 	v.checkLink(p, "id", n.FabricPeer(), link{peerLink, of})
 }
 
-// checkTaggedNames checks the names of ports that networks need because of a host with an uplink,
-// which is at p. If another host had one, the names are valid.
+// The host at p has an uplink, so networks need ports for it. checkTaggedNames checks the names of
+// these ports. If another host already had an uplink, the names have been checked.
 func (v *validator) checkTaggedNames(p path) {
 	if v.base.anyUplink("") != "" {
 		return
@@ -61,8 +61,8 @@ type declaredMAC struct {
 	mac     ofproto.MAC
 }
 
-// checkUplinkMACs checks that no port or interface has the MAC address with which packets that a host
-// has routed leave by its uplink.
+// Packets that a host has routed leave by its uplink with a MAC address of [UplinkMAC].
+// checkUplinkMACs checks that no port or interface has such an address.
 func (v *validator) checkUplinkMACs(put *Model) {
 	if v.uplinkHost("") == "" {
 		return
@@ -148,8 +148,8 @@ func (v *validator) uplinkHosts(put *Model) iter.Seq[string] {
 
 const uplinkMACUsed = "mac %v of %v is the one with which packets that host %q has routed leave from interface %q: give it another mac"
 
-// checkUplinkMAC checks the MAC addresses on a network, which the change does not touch, against that
-// of a host and an interface. The object at p is new.
+// checkUplinkMAC checks that no MAC address on a network equals that of a host and an interface.
+// The change does not touch the network. The object at p is new.
 func (v *validator) checkUplinkMAC(p path, key, network, host, iface string) {
 	mac := UplinkMAC(host, iface)
 	if m, used := v.on(network).macs.Get(macOf{mac: mac}); used && !v.gone[m.owner] {

@@ -13,8 +13,8 @@ type State struct {
 	Machines   int       // plugged there
 }
 
-// Expect says that messages of other hosts are received from now on. A daemon that stands by gets
-// none.
+// The daemon calls Expect when it begins to receive messages of other hosts. While it stands by, it
+// receives none.
 func (t *Table) Expect(now time.Time) { t.expected = now }
 
 // States returns the states of the other hosts, by ID.

@@ -69,8 +69,8 @@ func (p *pace) inspected(now time.Time, took, longest time.Duration) {
 }
 
 // rest begins the pause after an inspection that took the given time and ends now. The pause is so
-// long that inspections take at most a fifth of the time, but not longer than longest or the
-// inspection.
+// long that inspections take at most a fifth of the time. The maximum is the larger of longest and
+// the duration of the inspection.
 func (p *pace) rest(now time.Time, took, longest time.Duration) {
 	p.pause = max(min(4*took, longest), took)
 	p.until = now.Add(p.pause)

@@ -133,9 +133,9 @@ func TestPlaces(t *testing.T) {
 	})
 }
 
-// The number of flows of a host grows by the same number with each machine on another host, however
-// many machines and hosts there are. Machines on a network that the host does not connect to others
-// cost no flow of the fabric bridge.
+// Each machine on another host adds the same number of flows to a host, independently of the number
+// of machines and hosts. Machines on a network that the host does not connect to others cost no
+// flow of the fabric bridge.
 func TestFabricFlowsAreLinear(t *testing.T) {
 	flows := func(hosts, machines int, vni uint32) (fabric, router int) {
 		n := routing.Network{ID: "n", MTU: 1400, VNI: vni, VLAN: 7}

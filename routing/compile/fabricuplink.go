@@ -167,8 +167,8 @@ func (c *fabricCompiler) uplinkMachine(n *spanning, p *routing.Port) {
 	}
 }
 
-// known emits the flows that keep packets for p, which is on this host, and requests for its MAC
-// address here. The host may have learned that p was elsewhere.
+// p is on this host. known emits the flows that keep packets for p, and requests for its MAC
+// address, on this host. Otherwise a learned flow could still send them to the former host of p.
 func (c *fabricCompiler) known(n *spanning, p *routing.Port) {
 	about := routing.Object{Kind: routing.KindPort, ID: p.ID}
 	c.emit(about, RoleKnown, fabricDeliver, prioHost, n.of(ofproto.EthDst(p.MAC)), ofproto.GotoTable(fabricReturn))

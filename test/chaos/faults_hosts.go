@@ -13,7 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A layout is what the plan of a fault in a fleet depends on, beside the seed.
+// A layout is the state of a fleet that the plan of a fault depends on. (The plan also depends on
+// the seed.)
 type layout struct {
 	hosts  int
 	intent *document

@@ -38,7 +38,7 @@ func fleetMachine(m *machine) lab.MachineConfig {
 const fleetMTU = 1400
 
 // fleetTopology returns the initial intent of a fleet, and the places of its machines. For some
-// machines the intent has their host, for some another one, and for some none.
+// machines, the intent names the right host, for some, another host, and for some, no host.
 func fleetTopology(hosts int) (*document, places) {
 	t, at := meshTopology(), make(places)
 	for i := range hosts {

@@ -270,7 +270,7 @@ type loss struct {
 	first, last time.Time // times when the first and the last lost packet were sent
 }
 
-// doubled returns the pairs of which packets have arrived twice since the last call.
+// doubled returns the pairs with packets that have arrived twice since the last call.
 func (m *mesh) doubled() (pairs []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -32,7 +32,7 @@ func newRun(ctx context.Context, h *lab.Host, o Options) (*run, error) {
 	return &run{site: s, Options: o}, err
 }
 
-// Known reports whether a fault of [Play] or [PlayHosts] matches only.
+// Known reports whether an expression matches a kind of fault of [Play] or [PlayHosts].
 func Known(only *regexp.Regexp) bool {
 	return slices.ContainsFunc(faults, func(f fault) bool { return only.MatchString(f.kind) }) ||
 		slices.ContainsFunc(fleetFaults, func(f fleetFault) bool { return only.MatchString(f.kind) })

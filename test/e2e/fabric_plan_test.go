@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// A plan for a new version of the topology file has all changes: of hosts, of the other objects, and of
-// the flows of the fabric bridge and of routers, which then change as planned.
+// A plan for a new version of the topology file has all changes: of hosts, of other objects, and of
+// the flows of the fabric bridge and routers. When the file is replaced, the flows change as
+// planned.
 func TestPlanOfHosts(t *testing.T) {
 	t.Parallel()
 	const alone = `
@@ -81,8 +82,8 @@ ports:
 	}
 }
 
-// flowsOf returns the flows, sorted, of bridges whose names are the first words; nil for those that do
-// not exist.
+// flowsOf returns the sorted flows of bridges, nil for a bridge that does not exist. In an element
+// of bridges, the name ends before the first comma.
 func (s *site) flowsOf(bridges []string) (out [][]string) {
 	s.t.Helper()
 	for _, b := range bridges {

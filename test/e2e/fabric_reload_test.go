@@ -101,8 +101,9 @@ func TestFleetReloads(t *testing.T) {
 	traffic.end()
 }
 
-// Hosts whose daemons run become a fleet when the file lists them all. Each knows its machines, which were
-// plugged in before, though the file does not say where they are.
+// Hosts with running daemons become a fleet when the file lists them all. Their machines were
+// plugged in before, and the file does not name the machines' hosts. Still each host finds its own
+// machines.
 func TestHostsJoin(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 2, blueAndGreen)

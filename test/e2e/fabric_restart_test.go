@@ -257,7 +257,7 @@ func TestStandbyTakesOverTheFabric(t *testing.T) {
 	}
 }
 
-// The same holds for hosts whose uplinks a switch connects.
+// The same holds for hosts with uplinks to one switch.
 func TestOwnDaemonRestartsWithUplinks(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 3, blueAndGreen)
