@@ -22,6 +22,8 @@ const (
 	fabricDeliver                        // by destination
 	fabricLearned                        // by destination: learned flows for machines that are not declared
 	fabricAnswer                         // neighbour advertisements in the name of machines on other hosts
+	fabricSeen                           // learned flows: on which side of the uplink machines are that are not declared
+	fabricSide                           // packets to these machines
 	fabricReturn                         // packets that stay here
 	fabricWire                           // packets that leave by the uplink
 )
@@ -338,6 +340,8 @@ func (c *fabricCompiler) rest() {
 		role, do := RoleDrop, ofproto.Instructions{}
 		if to := next[t]; to != 0 {
 			role, do = RoleNext, ofproto.GotoTable(to)
+		} else if t == fabricSeen { // fabricDeliver goes on
+			role = RoleNext
 		} else if t == fabricReturn {
 			role = RoleUnreached
 		}

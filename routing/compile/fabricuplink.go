@@ -70,6 +70,28 @@ func (c *fabricCompiler) uplinkNetwork(n *spanning) {
 	c.emit(about, RoleReturn, fabricDeliver, prioLearn, n.of(group), ofproto.GotoTable(fabricReturn))
 	c.emit(about, RoleUplinkOut, fabricDeliver, prioLearn-50, n.of(), ofproto.GotoTable(fabricWire))
 	c.emit(about, RoleUplinkOut, fabricWire, prioHost, n.of(ofproto.InPort(n.port)), n.tag())
+	c.emit(about, RoleUplinkOut, fabricSide, prioHost, n.of(ofproto.Reg(sideReg, behindUplink, ^uint32(0))), ofproto.GotoTable(fabricWire))
+	c.emit(about, RoleReturn, fabricSide, prioHost, n.of(ofproto.Reg(sideReg, onThisHost, ^uint32(0))), ofproto.GotoTable(fabricReturn))
+	c.emit(about, RoleFlood, fabricSide, prioLearn, n.of(),
+		ofproto.Do(ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Output{Port: ofproto.PortInPort})}, ofproto.Goto{Table: fabricWire}))
+}
+
+// The values of a register that say where a machine is that is not declared.
+const (
+	sideReg      = 0
+	behindUplink = 1
+	onThisHost   = 2
+)
+
+// sideOf returns the action that learns, from an answer to a namespace, where its sender is. The
+// learned flow sets the register for packets to the sender. Without such a flow (as after a restart
+// of the switch) packets go to both sides.
+func (c *fabricCompiler) sideOf(n *spanning, side uint64) ofproto.Learn {
+	return ofproto.Learn{Table: fabricSeen, Priority: prioLearn, Cookie: CookieOf(n.object(), RoleLearned), Idle: learnIdle, Limit: learnLimit,
+		Specs: ofproto.SpecsOf(
+			ofproto.LearnValue(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldMetadata), n.mark()),
+			ofproto.LearnField(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldEthDst), ofproto.Whole(ofproto.FieldEthSrc)),
+			ofproto.LearnValue(ofproto.LearnLoad, ofproto.Whole(ofproto.FieldReg0+sideReg), side))}
 }
 
 // uplinkGateway emits the flows for interface l on n.
@@ -96,13 +118,13 @@ func (c *fabricCompiler) uplinkGateway(n *spanning, l *fabricLeg) {
 	for _, to := range []ofproto.MAC{own, all} {
 		for i, answer := range answersTo(to) {
 			if set, can := c.answered(i, l.MAC); can {
-				c.emit(about, RoleResolved, fabricArrive, prioResolved, n.of(answer...), ofproto.ApplyActions(append(set, out)...))
+				c.emit(about, RoleResolved, fabricArrive, prioResolved, n.of(answer...), ofproto.ApplyActions(append(set, c.sideOf(n, behindUplink), out)...))
 			}
 		}
 	}
 	for i, answer := range answersTo(l.MAC) {
 		if set, can := c.answered(i, all); can && n.Broadcast == routing.BroadcastAll {
-			c.answer(n, l, append(answer, in), ofproto.Apply{Actions: ofproto.ActionsOf(n.tagged(set...)...)})
+			c.answer(n, l, append(answer, in), ofproto.Apply{Actions: ofproto.ActionsOf(n.tagged(append(set, c.sideOf(n, onThisHost))...)...)})
 		}
 	}
 	c.emit(about, RoleCarry, fabricAdmit, prioHost, ofproto.MatchOf(in, ofproto.EthSrc(l.MAC)), n.enter(fabricResolve))
@@ -111,8 +133,8 @@ func (c *fabricCompiler) uplinkGateway(n *spanning, l *fabricLeg) {
 	// Flows that send packets out of the uplink. A machine that is not declared may be on this
 	// host or behind the uplink.
 	from := []ofproto.Field{in, ofproto.EthSrc(l.MAC)}
-	c.emit(about, RoleFlood, fabricDeliver, prioLearn-25, n.of(from...),
-		ofproto.Do(ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Output{Port: ofproto.PortInPort})}, ofproto.Goto{Table: fabricWire}))
+	c.emit(about, RoleNext, fabricDeliver, prioLearn-25, n.of(from...),
+		ofproto.Do(ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Resubmit{Port: ofproto.PortInPort, Table: fabricSeen})}, ofproto.Goto{Table: fabricSide}))
 	leave := ofproto.SetField{Field: ofproto.EthSrc(own)}
 	for _, s := range c.senders(own) {
 		m := n.of(append(append(s.match, group), from...)...)

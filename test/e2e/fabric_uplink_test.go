@@ -181,29 +181,46 @@ func (f *fleet) routedTagged(s sighting, from, to string) error {
 }
 
 // undeclaredBehindUplink sends to machines that are not declared, on the same host and on another.
-// The namespace of the sender's host routes the packets.
+// The namespace of the sender's host routes the packets. Each arrives once and nowhere else, and leaves
+// the host only if the machine is on another.
 func (f *fleet) undeclaredBehindUplink(t *testing.T) {
-	for _, at := range []int{1, 2} {
-		c := dual(fmt.Sprint("x", at), fmt.Sprintf("10.0.1.%d", 70+at))
-		c.VLAN, c.MTU = 101, 1400
-		f.hosts[at-1].plug(c)
-		arps := f.watch(t, isARP)
+	gateway, err := ofproto.ParseMAC(gatewayMAC(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := 0
+	for _, name := range []string{"b17", "b27"} {
+		c := fleetMachine(0, name)
+		c.ID, c.VLAN = "", 101
+		f.add(int(name[1]-'0'), c)
+		arps, probes := f.watch(t, isARP), f.watch(t, isProbe)
 		for _, from := range []string{"g11", "g31", "b11", "b31"} {
 			ttl := 63
 			if from[0] == 'b' {
 				ttl = 64
 			}
-			pingTTL(t, f.machines[from], address(c, 0), ttl)
-			if lab.OnKernel(t, "an IPv6 machine that is not declared is not found through an uplink: the datapath cannot write the options of a solicitation") {
-				continue
+			for i := range 2 {
+				if i == 1 && lab.OnKernel(t, "an IPv6 machine that is not declared is not found through an uplink: the datapath cannot write the options of a solicitation") {
+					continue
+				}
+				pingTTL(t, f.machines[from], address(c, i), ttl)
+				first := number
+				for range 2 { // when the second has arrived, copies of the first have too
+					f.send(t, from, name, i, number)
+					probes.arrive(map[int]string{number: name})
+					number++
+				}
+				want := []string{name + " got", from + " sent"}
+				if from[1] != name[1] {
+					want = append(want, fmt.Sprintf("h%c sent", from[1]), fmt.Sprintf("h%c got", name[1]))
+				}
+				slices.Sort(want)
+				if got := places(probes.sightings()[first]); !slices.Equal(got, want) {
+					t.Errorf("a packet from %s to %s (address %d) was seen at %v, want %v", from, name, i, got, want)
+				}
 			}
-			pingTTL(t, f.machines[from], address(c, 1), ttl)
 		}
 		for _, l := range arps.links {
-			gateway, err := ofproto.ParseMAC(gatewayMAC(0))
-			if err != nil {
-				t.Fatal(err)
-			}
 			if n := l.Count(func(f lab.Frame) bool { return bytes.Contains(f.Data, gateway[:]) }); n > 0 {
 				t.Errorf("%d ARP packets of the uplink have the gateway's MAC address", n)
 			}
