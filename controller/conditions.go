@@ -57,6 +57,9 @@ func (c *Controller) condition(w *world, o ledger.Object) (cond Condition) {
 				add(l.Router.ID)
 			}
 		}
+		if w.fabric != nil {
+			routers = append(routers, w.fabric)
+		}
 	default:
 		for _, l := range x.Legs(network) {
 			add(l.Router.ID)
@@ -80,7 +83,11 @@ func (c *Controller) condition(w *world, o ledger.Object) (cond Condition) {
 		if no.IsZero() || since.Before(no) {
 			no = since
 		}
-		cond.Pending = append(cond.Pending, pending...)
+		for _, p := range pending { // each router waits for the fabric bridge too
+			if !slices.Contains(cond.Pending, p) {
+				cond.Pending = append(cond.Pending, p)
+			}
+		}
 	}
 	cond.Programmed, cond.Since = len(cond.Pending) == 0, yes
 	if !cond.Programmed {
@@ -109,9 +116,13 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// everything returns a waiter for a router's bridge, ports, namespace and flows.
+// everything returns a waiter for a router's bridge, ports, namespace and flows, and for the fabric
+// bridge.
 func (w *world) everything(st *routerState) *waiter {
-	all := &waiter{layout: w.intent.Layout, routers: []string{st.router.ID}}
+	all := &waiter{layout: w.intent.Layout}
+	if st != w.fabric {
+		all.routers = []string{st.router.ID}
+	}
 	if n := len(st.wanted); n > 0 {
 		all.revision = st.wanted[n-1].revision
 	}
@@ -227,12 +238,12 @@ func (c *Controller) judge(w *world) {
 		st.changes.programmed.set(!waits, now)
 	}
 	if w.unjudgedAll {
-		for _, st := range w.routers {
+		for _, st := range w.states() {
 			one(st)
 		}
 	} else {
 		for id := range w.unjudged {
-			if st := w.routers[id]; st != nil {
+			if st := w.state(id); st != nil {
 				one(st)
 			}
 		}
