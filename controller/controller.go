@@ -45,6 +45,9 @@ type Config struct {
 	IntegrationBridge string
 	// Host is the ID of this host among the hosts of the intent.
 	Host string
+	// Current reports whether the current version of the topology file is in the intent, or was
+	// rejected. nil means always.
+	Current func() bool
 	// Version is ofdvr's version, which other hosts show.
 	Version string
 	// EchoInterval is the time after which a silent switch is probed. After twice that time it

@@ -61,6 +61,7 @@ type SourceStatus struct {
 	Routers  int       `json:"routers"`
 	Ports    int       `json:"ports"`
 	Hosts    int       `json:"hosts,omitempty"`
+	Changed  bool      `json:"changed,omitempty"` // the file has changed since, and is about to be read
 	Partial  bool      `json:"partial,omitempty"` // not all of it could be read at the start, so nothing is removed
 	Warnings []string  `json:"warnings,omitempty"`
 	// Mistakes are the reasons why the file's latest version is not in use, or why the store
@@ -95,9 +96,13 @@ type RouterStatus struct {
 
 // Status returns the current state.
 func (c *Controller) Status(ctx context.Context) (Status, error) {
+	current := c.cfg.Current == nil || c.cfg.Current() // first: then the world knows the version that was current
 	s, err := ask(ctx, c, c.status)
 	if err != nil {
 		return Status{}, fmt.Errorf("read the status: %w", err)
+	}
+	if !current && s.Intent.File != nil {
+		s.Settled, s.Intent.File.Changed = false, true
 	}
 	s.Warnings = c.underlay.warnings(s.Intent.Source.Index, c.cfg.Host)
 	return s, nil

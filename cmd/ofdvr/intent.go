@@ -75,6 +75,15 @@ func (k *intentKeeper) open(ctx context.Context, leads bool) error {
 	return err
 }
 
+// current returns a function that reports whether the latest version of the topology file was read,
+// nil without a file.
+func (k *intentKeeper) current() func() bool {
+	if k.file == nil {
+		return nil
+	}
+	return k.file.Current
+}
+
 // declared is the topology file. It was loaded before the ledger was opened.
 type declared struct {
 	*topologyfile.File

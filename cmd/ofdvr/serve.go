@@ -184,6 +184,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 		OVSDB:             o.ovsdb,
 		IntegrationBridge: o.bridge,
 		Host:              o.host,
+		Current:           intent.current(),
 		Version:           version(),
 		AuditInterval:     o.auditInterval,
 		CountersFile:      filepath.Join(o.runDir, "counters.json"),

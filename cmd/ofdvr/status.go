@@ -124,6 +124,9 @@ func refused(err error) bool {
 }
 
 func waitingFor(s controller.Status) string {
+	if f := s.Intent.File; f != nil && f.Changed {
+		return "the topology file has changed and is about to be read"
+	}
 	settled, wanted, installed := 0, 0, 0
 	for _, r := range s.Routers {
 		wanted, installed = wanted+r.FlowsWanted, installed+r.FlowsInstalled

@@ -24,6 +24,7 @@ type File struct {
 	log        *zap.Logger
 	reload     chan struct{} // capacity 1: report the file again
 	content    []byte        // read by Load, until Follow starts
+	version    version
 }
 
 // New returns the topology file at path. Unless allowEmpty is true, a file without objects is an
@@ -58,6 +59,7 @@ func (f *File) Load(ctx context.Context) (ledger.Contents, error) {
 	w := f.watcher()
 	w.Changed = func(data []byte, err error) {
 		f.content, failed = data, err
+		f.version.reported(data, err)
 		end(errLoaded)
 	}
 	switch err := w.Run(ctx, nil); {
@@ -128,15 +130,18 @@ func (f *File) Follow(ctx context.Context, _ uint64, compare func(*routing.Model
 	w.Again = f.reload
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	w.Changed = func(data []byte, err error) {
-		u := ledger.Update{Err: err}
-		if err == nil {
+	w.Changed = func(data []byte, unread error) {
+		u := ledger.Update{Err: unread}
+		if unread == nil {
+			var err error
 			if u, err = f.parse(data, compare); err != nil {
 				u.Err = err
 			}
 		}
 		if err := report(u); err != nil {
 			end(err)
+		} else {
+			f.version.reported(data, unread)
 		}
 	}
 	have := f.content
