@@ -202,6 +202,9 @@ func (c *Controller) switchReported(w *world, s *session, id string, r reconcile
 			c.rec.Applied(id, time.Since(asked))
 		}
 	}
+	if st == w.fabric {
+		w.fabricConfirmed()
+	}
 	if first && st.applied.gen != 0 && st == w.fabric { // messages did not pass before
 		w.hosts.Greet()
 		c.tickHosts(w)

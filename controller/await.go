@@ -87,7 +87,7 @@ func (c *Controller) awaited(w *world, wt *waiter) iter.Seq[string] {
 			case st.router.Bridge.Managed && !c.made(w, wt, id), st.session == nil, len(st.program.Missing) > 0:
 				waits = true
 			default:
-				waits = st.applied.gen == 0 || st.applied.revision < wt.revision || st.applied.gen < wt.placed[id]
+				waits = st.applied.gen == 0 || st.applied.revision < wt.revision || st.applied.gen < wt.placed[id] || st.awaits
 			}
 			if waits && !yield(id) {
 				return
@@ -131,6 +131,9 @@ func (c *Controller) reason(w *world, wt *waiter, router string) string {
 		return or(problems, nil, c.notConnected(st.router))
 	case len(st.program.Missing) > 0:
 		return fmt.Sprintf("bridge %s does not have these ports yet: %s", st.session.bridge, logging.Brief(st.program.Missing))
+	}
+	if st.awaits {
+		return "its flows wait for those of the bridge between hosts"
 	}
 	return fmt.Sprintf("its flows are being changed (%s)", st.report.State)
 }

@@ -17,6 +17,7 @@ func (c *Controller) lifecyclePassed(w *world, r lifecycle.Report) {
 		c.bridgesExist(w, r.Bridges)
 	}
 	if r.Plugged != nil {
+		w.machines = r.Machines
 		c.machinesPlugged(w, r.Plugged)
 	}
 }

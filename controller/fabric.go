@@ -59,6 +59,38 @@ func (c *Controller) setFabric(w *world) (left *session) {
 	return left
 }
 
+// awaits returns the interfaces of a router whose packets pass only this host until the fabric bridge
+// has confirmed flows for them: they would be lost there before. Once a program uses the fabric
+// bridge it goes on to, and so does the first program of a daemon, which may find flows of an earlier
+// one.
+func (w *world) awaits(st *routerState) map[string]bool {
+	var out map[string]bool
+	if st == w.fabric || st.gen == 0 {
+		return nil
+	}
+	for i := range st.router.Interfaces {
+		f := &st.router.Interfaces[i]
+		n, _ := w.placed.Network(f.Network)
+		if routing.CarrierOf(w.placed, w.host, &n) == routing.NotCarried || st.program.Joins(f.ID) || w.fabric.applied.gen != 0 && w.fabric.applied.program.Carries(f.ID) {
+			continue
+		}
+		if out == nil {
+			out = make(map[string]bool)
+		}
+		out[f.ID] = true
+	}
+	return out
+}
+
+// fabricConfirmed marks the routers for compilation that wait for the fabric bridge.
+func (w *world) fabricConfirmed() {
+	for id, st := range w.routers {
+		if st.awaits {
+			w.dirty[id] = true
+		}
+	}
+}
+
 // portsOf returns the sorted names of the ports that the bridge of st needs.
 func (w *world) portsOf(st *routerState) (names []string) {
 	if st == w.fabric {
@@ -145,7 +177,7 @@ func (w *world) where(p routing.Port) routing.Port {
 		p.Host = w.hosts.Place(p.ID, p.Host)
 	case by == routing.NotCarried || w.plugged == nil:
 	default: // flows depend only on whether the machine is on this host
-		if _, here := slices.BinarySearch(w.plugged, p.ID); here {
+		if _, here := w.machines[p.ID]; here {
 			p.Host = w.host
 		} else if p.Host == w.host {
 			p.Host = ""

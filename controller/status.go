@@ -266,7 +266,7 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 		r.Problems = append(r.Problems, describer(st.program)(e.Mod)+": "+e.Err.Error())
 	}
 	settled := st.report.State == reconcile.Settled || st.report.State == reconcile.Degraded
-	confirmed := settled && st.report.Generation == st.gen && !w.dirty[st.router.ID]
+	confirmed := settled && !st.awaits && st.report.Generation == st.gen && !w.dirty[st.router.ID]
 	r.Settled = confirmed && len(r.Problems) == 0 && (!r.Managed || c.lifecycleComplete(w))
 	return r
 }

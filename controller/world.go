@@ -25,18 +25,19 @@ import (
 // The world is the state of all routers: the intent, the connected switches and the progress
 // of each router. Only one goroutine reads or writes it.
 type world struct {
-	intent  *ledger.Intent
-	routers map[string]*routerState // by ID; the routers of the intent
-	fabric  *routerState            // the fabric bridge; nil if the host has none
-	host    string                  // the ID of this host
-	hosts   *hosts.Table            // nil without a fabric bridge
-	seen    *observed               // nil without a fabric bridge
-	digest  topology.Digest         // digest of the intent, if this host has a fabric bridge
-	probing []*probing              // probes of other hosts
-	placed  *routing.Index          // the intent's index, with ports on the hosts where their machines are
-	plugged []string                // sorted IDs of ports of spanning networks with a machine plugged in on this host; nil before the database was read
-	carries bool                    // a network has a VNI
-	dirty   map[string]bool         // routers to compile
+	intent   *ledger.Intent
+	routers  map[string]*routerState // by ID; the routers of the intent
+	fabric   *routerState            // the fabric bridge; nil if the host has none
+	host     string                  // the ID of this host
+	hosts    *hosts.Table            // nil without a fabric bridge
+	seen     *observed               // nil without a fabric bridge
+	digest   topology.Digest         // digest of the intent, if this host has a fabric bridge
+	probing  []*probing              // probes of other hosts
+	placed   *routing.Index          // the intent's index, with ports on the hosts where their machines are
+	plugged  []string                // sorted IDs of ports of spanning networks with a machine plugged in on this host; nil before the database was read
+	machines map[string]uint16       // see [lifecycle.Report].Machines, as last read; whatever networks are carried
+	carries  bool                    // a network has a VNI
+	dirty    map[string]bool         // routers to compile
 
 	unjudged    map[string]bool // routers with conditions that may have changed
 	unjudgedAll bool            // the conditions of all routers may have changed
@@ -70,6 +71,7 @@ type routerState struct {
 	report   reconcile.Report
 
 	announce []compile.Announcement // to send with the next program
+	awaits   bool                   // program does not use the fabric bridge for all interfaces yet, see [world.awaits]
 
 	asked   time.Time // time of the earliest change of the intent that is not in a program yet; zero if all changes are
 	wanted  []version // versions that the switch has not confirmed, by generation
@@ -147,7 +149,7 @@ func (c *Controller) recompile(w *world, st *routerState) {
 		st.program = compile.CompileFabric(st.program, w.placed, compile.FabricFacts{Host: c.cfg.Host, Ports: facts.Ports, Can: facts.Can})
 		return
 	}
-	st.program = compile.Recompile(st.program, w.placed, st.router, facts)
+	st.program, st.awaits = compile.Recompile(st.program, w.placed, st.router, facts), len(facts.Awaits) > 0
 }
 
 // facts returns the facts about the router's bridge, which must be connected, and its
@@ -156,7 +158,7 @@ func (w *world) facts(st *routerState) compile.Facts {
 	f := st.session.facts()
 	f.Kernel, f.Neighbours = st.kernel, st.known
 	if w.fabric != nil {
-		f.Host = w.host
+		f.Host, f.Awaits = w.host, w.awaits(st)
 	}
 	return f
 }

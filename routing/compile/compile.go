@@ -97,7 +97,9 @@ func sourceOf(x *routing.Index, r *routing.Router, facts Facts, prev source) sou
 			l.tap = find(f.TapName())
 		}
 		if by := routing.CarrierOf(x, s.host, &l.network.Network); by != routing.NotCarried {
-			l.fabric, l.uplink = find(r.FabricPeer()), by == routing.ByUplink
+			if port := find(r.FabricPeer()); !facts.Awaits[f.ID] {
+				l.fabric, l.uplink = port, by == routing.ByUplink
+			}
 		}
 		l.ids = s.limits.ids[i]
 		if r.AnswerRate > 0 && s.can.Has(CanMeter) {

@@ -88,6 +88,22 @@ func CompileFabric(prev Program, x *routing.Index, facts FabricFacts) Program {
 		Objects: Objects{sorted.Exchange(prev.Objects.set, gone.objects, come.objects)}, fabric: s}
 }
 
+// Carries reports whether p, a Program of the fabric bridge, has flows for a router interface.
+func (p Program) Carries(iface string) bool {
+	if p.fabric == nil {
+		return false
+	}
+	return slices.ContainsFunc(p.fabric.networks, func(n spanning) bool {
+		return slices.ContainsFunc(n.legs, func(l fabricLeg) bool { return l.ID == iface && l.port != 0 })
+	})
+}
+
+// Joins reports whether p, a Program of a routing bridge, sends packets of an interface to the fabric
+// bridge.
+func (p Program) Joins(iface string) bool {
+	return slices.ContainsFunc(p.source.legs, func(l leg) bool { return l.ID == iface && l.fabric != 0 })
+}
+
 // fabricSourceOf returns the source of the Program. It reuses the expensive parts of prev,
 // which may be nil.
 func fabricSourceOf(x *routing.Index, facts FabricFacts, prev *fabricSource) *fabricSource {

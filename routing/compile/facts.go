@@ -17,11 +17,14 @@ type Facts struct {
 	Neighbours *Neighbours
 	// Host is the ID of this host, or "" if it has no fabric bridge.
 	Host string
+	// Awaits has the interfaces of the router, by ID, for whose networks the fabric bridge has no
+	// flows yet. Their packets pass as if the networks were on this host only.
+	Awaits map[string]bool
 }
 
 // Equal reports whether f and g are equal.
 func (f Facts) Equal(g Facts) bool {
-	return f.Can == g.Can && f.Host == g.Host && maps.Equal(f.Ports, g.Ports) && f.Kernel.Equal(g.Kernel) && f.Neighbours.Equal(g.Neighbours)
+	return f.Can == g.Can && f.Host == g.Host && maps.Equal(f.Awaits, g.Awaits) && maps.Equal(f.Ports, g.Ports) && f.Kernel.Equal(g.Kernel) && f.Neighbours.Equal(g.Neighbours)
 }
 
 // Ports are the OpenFlow numbers of a bridge's ports, by name.
