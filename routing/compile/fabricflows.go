@@ -92,14 +92,10 @@ func (n *spanning) enter(t ofproto.TableID) ofproto.Instructions {
 // all emits all flows.
 func (c *fabricCompiler) all() {
 	for _, h := range c.peers {
-		if t := c.tunnel(h); t != 0 {
-			c.emit(hostObject(h.ID), RoleTunnel, fabricAdmit, prioHost, ofproto.MatchOf(ofproto.InPort(t), ofproto.TunSrc(h.Tunnel.Address)), ofproto.GotoTable(fabricVNI))
-			m := ofproto.MatchOf(ofproto.InPort(t), ofproto.TunSrc(h.Tunnel.Address), ofproto.TunID(0), ofproto.EtherType(HelloType))
-			hear := ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Output{Port: ofproto.PortController, MaxLen: 0xffff})}
-			if c.hello != 0 {
-				c.emit(hostObject(h.ID), RoleHello, fabricAdmit, prioRequest, m, metering(c.hello, hear))
+		for _, typ := range [...]routing.TunnelType{routing.TunnelGeneve, routing.TunnelVXLAN} {
+			if t := c.ports[typ.PortName()]; t != 0 {
+				c.admit(h, t)
 			}
-			c.emit(hostObject(h.ID), RoleHello, fabricAdmit, prioRequest-1, m, ofproto.Do(hear))
 		}
 	}
 	for i := range c.networks {
@@ -113,6 +109,19 @@ func (c *fabricCompiler) all() {
 		}
 	}
 	c.rest()
+}
+
+// admit emits the flows that accept packets of host h from tunnel port t. Hosts may have different types
+// of tunnels: packets for a host have its type, and answers that follow learned flows the type of the
+// packets that they answer.
+func (c *fabricCompiler) admit(h *routing.Host, t ofproto.PortNo) {
+	c.emit(hostObject(h.ID), RoleTunnel, fabricAdmit, prioHost, ofproto.MatchOf(ofproto.InPort(t), ofproto.TunSrc(h.Tunnel.Address)), ofproto.GotoTable(fabricVNI))
+	m := ofproto.MatchOf(ofproto.InPort(t), ofproto.TunSrc(h.Tunnel.Address), ofproto.TunID(0), ofproto.EtherType(HelloType))
+	hear := ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Output{Port: ofproto.PortController, MaxLen: 0xffff})}
+	if c.hello != 0 {
+		c.emit(hostObject(h.ID), RoleHello, fabricAdmit, prioRequest, m, metering(c.hello, hear))
+	}
+	c.emit(hostObject(h.ID), RoleHello, fabricAdmit, prioRequest-1, m, ofproto.Do(hear))
 }
 
 // network emits the flows of n that do not belong to an interface or a port.
