@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
@@ -16,31 +18,102 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// check returns an error if flags have wrong values. It is called before the configuration file is
-// read. Values in the file are checked when they are used.
-func (o *serveOptions) check() error {
-	if o.ovsdb != "" {
-		if err := ovsdb.CheckEndpoint(o.ovsdb); err != nil {
-			return misuse("--ovsdb: %v", err)
+// check returns the name of the first flag with a wrong value, and the error; "" if all are right.
+func (o *serveOptions) check() (flag string, err error) {
+	for _, c := range []struct {
+		flag  string
+		check func() error
+	}{
+		{"openflow", func() error { return checkAll(o.openflow, controller.CheckEndpoint) }},
+		{"ovsdb", func() error {
+			if o.ovsdb == "" {
+				return nil
+			}
+			return ovsdb.CheckEndpoint(o.ovsdb)
+		}},
+		{"integration-bridge", func() error {
+			if o.bridge == "" || len(o.bridge) > maxInterfaceName || strings.ContainsAny(o.bridge, "/ ") {
+				return fmt.Errorf("%q: want the name of a bridge, of 1 to %d characters", o.bridge, maxInterfaceName)
+			}
+			return nil
+		}},
+		{"metrics", func() error {
+			if o.metrics == "" {
+				return nil
+			}
+			_, port, err := net.SplitHostPort(o.metrics)
+			if err == nil {
+				_, err = net.LookupPort("tcp", port)
+			}
+			if err != nil {
+				return fmt.Errorf("%q: want ADDRESS:PORT, such as %s, or \"\" for none", o.metrics, defaultMetrics)
+			}
+			return nil
+		}},
+		{"api", func() error {
+			return checkAll(o.api, func(e string) error { return api.Endpoint(e).Check() })
+		}},
+		{"max-answer", func() error { return atLeastOne(o.maxAnswer, "bytes") }},
+		{"max-unsolicited", func() error { return atLeastOne(o.maxUnsolicited, "messages a second") }},
+		{"max-unidentified", func() error { return atLeastOne(o.maxUnidentified, "connections") }},
+		{"audit-interval", func() error {
+			if o.auditInterval <= 0 {
+				return fmt.Errorf("%v: want a time of more than 0s", o.auditInterval)
+			}
+			return nil
+		}},
+		{"run-dir", func() error {
+			if o.runDir == "" {
+				return errors.New("want a directory")
+			}
+			return nil
+		}},
+		{"log-level, --log-format", func() error {
+			_, err := logging.New(o.logLevel, o.logFormat)
+			return err
+		}},
+	} {
+		if err := c.check(); err != nil {
+			return c.flag, err
 		}
 	}
-	for _, e := range o.openflow {
-		if err := controller.CheckEndpoint(e); err != nil {
-			return misuse("--openflow: %v", err)
+	return "", nil
+}
+
+// maxInterfaceName is the maximum length of the name of a network interface.
+const maxInterfaceName = unix.IFNAMSIZ - 1
+
+func checkAll(values []string, check func(string) error) error {
+	for _, v := range values {
+		if err := check(v); err != nil {
+			return err
 		}
-	}
-	for _, e := range o.api {
-		if err := api.Endpoint(e).Check(); err != nil {
-			return misuse("--api: %v", err)
-		}
-	}
-	if err := o.etcd.check(); err != nil {
-		return err
-	}
-	if _, err := logging.New(o.logLevel, o.logFormat); err != nil {
-		return misuse("--log-level, --log-format: %v", err)
 	}
 	return nil
+}
+
+func atLeastOne(n int, what string) error {
+	if n < 1 {
+		return fmt.Errorf("%d: want a number of %s from 1", n, what)
+	}
+	return nil
+}
+
+// load checks the flags on the command line, sets others from the configuration file called name,
+// and checks these. A name of "" means that there is no file.
+func (o *serveOptions) load(ctx context.Context, name string, flags *pflag.FlagSet) error {
+	if flag, err := o.check(); err != nil {
+		return misuse("--%s: %v", flag, err)
+	}
+	if name != "" {
+		if err := readConfig(ctx, name, flags); err != nil {
+			return err
+		}
+		if flag, err := o.check(); err != nil {
+			return misuse("%s: %s: %v", name, strings.ReplaceAll(flag, "--", ""), err)
+		}
+	}
+	return o.etcd.check()
 }
 
 // readConfig sets flags from the keys of the YAML file called name. Flags on the command line
@@ -52,7 +125,7 @@ func readConfig(ctx context.Context, name string, flags *pflag.FlagSet) error {
 	}
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return misuse("%s: %v", name, err)
 	}
 	var errs []error
 	for _, doc := range file.Docs {
@@ -74,7 +147,10 @@ func readConfig(ctx context.Context, name string, flags *pflag.FlagSet) error {
 			}
 		}
 	}
-	return errors.Join(errs...)
+	if errs != nil {
+		return usageError(errors.Join(errs...).Error())
+	}
+	return nil
 }
 
 func setFlag(flags *pflag.FlagSet, v *ast.MappingValueNode) error {

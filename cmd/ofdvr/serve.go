@@ -69,13 +69,8 @@ its progress and its health to systemd (sd_notify(3)).`,
   ofdvr serve --config /etc/ofdvr/ofdvr.yaml`,
 		Args: arguments(),
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.check(); err != nil {
+			if err := o.load(cmd.Context(), config, cmd.Flags()); err != nil {
 				return err
-			}
-			if config != "" {
-				if err := readConfig(cmd.Context(), config, cmd.Flags()); err != nil {
-					return err
-				}
 			}
 			o.openPage = o.page && (cmd.Flags().Changed("page") || onLoopback(o.metrics))
 			if o.topology == "" && o.stateDir == "" {
