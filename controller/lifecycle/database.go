@@ -34,6 +34,7 @@ type database struct {
 	tags    map[string]uint16 // tags of networks with a VNI, as last applied
 	plugged []string          // see [Report].Plugged
 	tagging int               // see [ovsdb.Result].Cfg
+	arrived []string          // ports that have become plugged, see [pass.unlearn]
 
 	renewals map[portOf]*renewal // taps to recreate
 	suspects map[string]*suspect // patch ports that may not pass packets, by name

@@ -169,6 +169,8 @@ func (d *database) tagged() bool {
 // machines on this host. It sets nil if the database is not known or has no integration bridge.
 func (l *Lifecycle) setPlugged() {
 	d := &l.database
+	before := d.plugged
+	defer func() { d.arrive(before) }()
 	d.plugged = nil
 	if !d.connected || d.rows.bridges[l.cfg.IntegrationBridge] == nil {
 		return

@@ -32,6 +32,7 @@ func (p *pass) run(ctx context.Context) {
 	case p.database.isDue(time.Now()):
 		p.inspectDatabase(ctx)
 	}
+	p.unlearn(ctx)
 	if newIntent || instance != p.instance || !state.Same(p.database.state) {
 		p.setDesired()
 	}
