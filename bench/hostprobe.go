@@ -18,7 +18,8 @@ const (
 	probesCalm  = 5 * time.Millisecond // 200 packets a second
 )
 
-// echo returns each packet that arrives at a machine's address, until the result is closed.
+// echo sends each packet that arrives at a machine's address back to its sender, until the returned
+// connection is closed.
 func echo(ctx context.Context, m *lab.Machine, address string) (net.PacketConn, error) {
 	conn, err := m.ListenPacket(ctx, "udp4", netip.AddrPortFrom(netip.MustParseAddr(address), echoPort).String())
 	if err != nil {

@@ -103,8 +103,8 @@ func startController(h *lab.Host) (*lab.Process, error) {
 	return h.Start("ovn-controller", append(ovnLog, "unix:/run/openvswitch/db.sock")...)
 }
 
-// ovnNetwork returns commands that follow others: they add a logical switch called net and the
-// number, and connect it to the router r.
+// ovnNetwork returns arguments for the end of a command line of ovn-nbctl. They add a logical switch,
+// such as net1 for number 1, and connect it to the router r.
 func ovnNetwork(number int, mac, address string) []string {
 	ls, leg := fmt.Sprint("net", number), fmt.Sprint("leg", number)
 	return []string{

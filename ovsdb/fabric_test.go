@@ -13,8 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// holds reports whether a problem prevents a part of the desired state.
-func holds(p ovsdb.Problem) bool {
+// prevents reports whether a part of the desired state is missing because of a problem.
+func prevents(p ovsdb.Problem) bool {
 	return p.Kind != ovsdb.ForeignController && p.Kind != ovsdb.SwitchError && p.Kind != ovsdb.TagChanged
 }
 
@@ -75,7 +75,7 @@ func checkFabric(t *rapid.T, s ovsdb.State, d ovsdb.Desired, problems []ovsdb.Pr
 	held := func(router, network string) bool {
 		return slices.ContainsFunc(problems, func(p ovsdb.Problem) bool {
 			all := p.Router == "" && p.Network == ""
-			return holds(p) && (all || p.Fabric && p.Network == network && p.Router == router ||
+			return prevents(p) && (all || p.Fabric && p.Network == network && p.Router == router ||
 				!p.Fabric && p.Interface == "" && p.Router == router)
 		})
 	}

@@ -558,7 +558,7 @@ func TestPlanProperties(t *testing.T) {
 func checkPresent(t *rapid.T, s ovsdb.State, d ovsdb.Desired, problems []ovsdb.Problem) {
 	has := func(router, iface string) bool {
 		return slices.ContainsFunc(problems, func(p ovsdb.Problem) bool {
-			return holds(p) && !p.Fabric && (p.Router == "" || p.Router == router && (p.Interface == "" || p.Interface == iface))
+			return prevents(p) && !p.Fabric && (p.Router == "" || p.Router == router && (p.Interface == "" || p.Interface == iface))
 		})
 	}
 	for _, w := range d.Bridges {

@@ -8,7 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A shell parses the result into the same IDs, and no command takes an ID for a flag.
+// A shell parses the result into the same IDs, and no command mistakes an ID for a flag.
 func TestArguments(t *testing.T) {
 	for want, ids := range map[string][]string{
 		"vm1":              {"vm1"},

@@ -132,7 +132,7 @@ func newListing(args []string, query url.Values, output string, follow bool) (*l
 	interfaces := l.has(interfaceWord)
 	switch {
 	case len(query) > 0 && (ids || args[0] == "all"):
-		return nil, misuse("a filter cannot be used with IDs or with all: leave out one of the two")
+		return nil, misuse("a filter cannot be used with IDs or with 'all': remove the filter, or the IDs or 'all'")
 	case interfaces && len(l.objects) > 1 && (output == "json" || output == "yaml"):
 		return nil, misuse("-o %s: interfaces are parts of routers: get them without other objects", output)
 	case follow && interfaces:

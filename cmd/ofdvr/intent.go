@@ -75,8 +75,8 @@ func (k *intentKeeper) open(ctx context.Context, leads bool) error {
 	return err
 }
 
-// current returns a function that reports whether the latest version of the topology file was read,
-// nil without a file.
+// current returns a function that reports whether the latest version of the topology file was read.
+// Without a topology file it returns nil.
 func (k *intentKeeper) current() func() bool {
 	if k.file == nil {
 		return nil

@@ -65,7 +65,7 @@ func metricsState(c *controller.Controller, size func() (store.Size, bool)) func
 		}
 		if n.Fabric != nil && n.Fabric.Known {
 			total := n.Fabric.Total
-			sent, received := total.Sum(compile.RoleTunnelOut, compile.RoleFlood), total[compile.RoleTunnel]
+			sent, received := total.Carried()
 			out.Fabric = &metrics.Fabric{SentPackets: sent.Packets, SentBytes: sent.Bytes,
 				ReceivedPackets: received.Packets, ReceivedBytes: received.Bytes, Dropped: total.Lost()}
 		}

@@ -177,8 +177,8 @@ func changing(ctx context.Context, c *api.Client, objects []api.Outcome) (*routi
 	return m, nil
 }
 
-// differences returns, for each object in before, the lines of the keys that differ between the two
-// models, by kind and ID.
+// differences compares two models. For each object of the first model, it returns the lines of the
+// keys that differ. A key of the map is the object's kind and ID.
 func differences(before, after *routing.Model) map[string][]string {
 	out := make(map[string][]string)
 	now := documents(after)

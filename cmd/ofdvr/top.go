@@ -32,7 +32,8 @@ func newTop() *cobra.Command {
 		Long: `Top shows the packets and bits per second that each router interface receives
 and sends, the replies of the router (ARP, neighbour discovery, echo), and the
 packets that the interface hands to the kernel. For routers it shows the sums,
-and for ports the packets and bits that are routed to them. On a terminal it
+and for ports the packets and bits that are routed to them. If networks span
+hosts, the last line has the packets between hosts. On a terminal it
 updates in place until q is pressed; ? lists all keys. Otherwise it prints one
 table after another.`,
 		Example: `  ofdvr top

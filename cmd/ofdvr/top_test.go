@@ -58,6 +58,19 @@ func TestRates(t *testing.T) {
 	}
 }
 
+// Packets between hosts are rates too, and only reasons with drops are shown.
+func TestTopBetweenHosts(t *testing.T) {
+	before := api.Counters{At: 1, Fabric: &api.FabricCounters{SentPackets: 10, Dropped: map[string]uint64{"unknown": 1, "flood": 5}}}
+	now := api.Counters{At: 3, Fabric: &api.FabricCounters{SentPackets: 30, SentBytes: 2000, ReceivedPackets: 4, ReceivedBytes: 500, Dropped: map[string]uint64{"unknown": 5, "flood": 5}}}
+	want := "between hosts: sent 10 packets/s, 8k bit/s; received 2 packets/s, 2k bit/s; dropped packets/s: 2 unknown"
+	if got := between(before, now); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got := between(api.Counters{At: 1}, now); got != "" {
+		t.Errorf("without an earlier reading: %s", got)
+	}
+}
+
 func TestSI(t *testing.T) {
 	for v, want := range map[float64]string{0: "0", 0.5: "0.5", 9.87: "9.9", 10: "10", 999: "999", 999.7: "1k", 12345: "12.3k", 1e6: "1M", 2.5e9: "2.5G"} {
 		if got := si(v); got != want {

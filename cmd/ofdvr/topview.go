@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -110,7 +112,31 @@ func (t *topView) draw(w io.Writer) {
 	if len(rows) == 0 {
 		fmt.Fprintf(&b, "no %s with packets\n", t.kind)
 	}
+	if text := between(t.before, t.now); text != "" {
+		b.WriteString("\n" + text + "\n")
+	}
 	w.Write(b.Bytes()) // an error here means that the output is closed
+}
+
+// between describes the packets between hosts. It returns "" if no network spans hosts.
+func between(before, now api.Counters) string {
+	a, b, seconds := before.Fabric, now.Fabric, now.At-before.At
+	if a == nil || b == nil || seconds <= 0 {
+		return ""
+	}
+	per := func(from, to uint64) float64 { return float64(to-min(from, to)) / seconds }
+	text := fmt.Sprintf("between hosts: sent %s packets/s, %s bit/s; received %s packets/s, %s bit/s",
+		si(per(a.SentPackets, b.SentPackets)), si(8*per(a.SentBytes, b.SentBytes)), si(per(a.ReceivedPackets, b.ReceivedPackets)), si(8*per(a.ReceivedBytes, b.ReceivedBytes)))
+	var dropped []string
+	for _, reason := range slices.Sorted(maps.Keys(b.Dropped)) {
+		if v := per(a.Dropped[reason], b.Dropped[reason]); v > 0 {
+			dropped = append(dropped, fmt.Sprintf("%s %s", si(v), reason))
+		}
+	}
+	if len(dropped) > 0 {
+		text += "; dropped packets/s: " + strings.Join(dropped, ", ")
+	}
+	return text
 }
 
 // title returns the first line on a terminal.
@@ -144,6 +170,9 @@ func (t *topView) room(w io.Writer, rows int) (room, width int) {
 		return rows, 0
 	}
 	height -= 4 // title, empty line, header, and the line of the cursor
+	if t.now.Fabric != nil {
+		height -= 2 // an empty line and the packets between hosts
+	}
 	if t.help {
 		height -= strings.Count(topKeys, "\n")
 	}

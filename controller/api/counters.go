@@ -34,6 +34,10 @@ func (s *service) registerCounters(a huma.API) {
 		for _, p := range counters.Ports {
 			out.Ports = append(out.Ports, PortCounters{p.Router, p.Interface, p.Port, p.Packets, p.Bytes})
 		}
+		if f := counters.Fabric; f != nil && f.Known {
+			sent, received := f.Total.Carried()
+			out.Fabric = &FabricCounters{sent.Packets, sent.Bytes, received.Packets, received.Bytes, f.Total.Lost()}
+		}
 		return &struct{ Body Counters }{out}, nil
 	})
 }

@@ -77,7 +77,7 @@ type RowChange struct {
 	Table   string         `json:"table"`
 	Row     string         `json:"row" doc:"Name of the row"`
 	Router  string         `json:"router"`
-	Columns map[string]any `json:"columns,omitempty" doc:"Columns that are written; of maps only the changed keys, null for a key that is removed"`
+	Columns map[string]any `json:"columns,omitempty" doc:"Columns that are written. A map has only the keys that change; a key that is removed is null"`
 }
 
 // A Page is a part of a list.
@@ -140,6 +140,17 @@ type Counters struct {
 	At         float64             `json:"at" doc:"Time of the reading, in seconds since the daemon started; counters of a switch with very many flows may be some seconds older"`
 	Interfaces []InterfaceCounters `json:"interfaces" doc:"Interfaces of all routers whose switch was read, by router"`
 	Ports      []PortCounters      `json:"ports" doc:"Ports with the most packets, as many as --port-metrics says"`
+	Fabric     *FabricCounters     `json:"fabric,omitempty" doc:"Packets between hosts. Absent: no network spans hosts, or the bridge was not read"`
+}
+
+// FabricCounters are the packets of the bridge that connects hosts, equal to the sums in the
+// metrics.
+type FabricCounters struct {
+	SentPackets     uint64            `json:"sent_packets" doc:"Packets sent to other hosts through tunnels; a broadcast counts once"`
+	SentBytes       uint64            `json:"sent_bytes" doc:"Bytes of these packets"`
+	ReceivedPackets uint64            `json:"received_packets" doc:"Packets received from other hosts through tunnels"`
+	ReceivedBytes   uint64            `json:"received_bytes" doc:"Bytes of these packets"`
+	Dropped         map[string]uint64 `json:"dropped" doc:"Packets dropped, by reason: see ofdvr_fabric_dropped_packets_total"`
 }
 
 // InterfaceCounters are the sums of one router interface, equal to the sums in the

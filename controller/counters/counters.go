@@ -106,6 +106,12 @@ var lost = map[string]compile.Role{
 	"hello":     compile.RoleLimitedHello,
 }
 
+// Carried returns the packets that the fabric bridge sent to other hosts, and received from them,
+// through tunnels.
+func (b ByRole) Carried() (sent, received Tally) {
+	return b.Sum(compile.RoleTunnelOut, compile.RoleFlood), b[compile.RoleTunnel]
+}
+
 // Lost returns the number of packets that the fabric bridge has dropped, by reason: unknown,
 // broadcast, elsewhere, imposter, forged, unmatched, flood and hello.
 func (b ByRole) Lost() map[string]uint64 {

@@ -168,7 +168,8 @@ func TestHostsAgree(t *testing.T) {
 	})
 }
 
-// While messages pass, a machine is on the host where it was plugged in last. A restart of a
+// As long as hosts receive each other's messages, they find a machine on the host where it was
+// plugged in last. A restart of a
 // daemon moves no machine that only its host claims.
 func TestLastPluggedWins(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

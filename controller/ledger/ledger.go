@@ -232,7 +232,7 @@ func (l *Ledger) Run(ctx context.Context, to Reader) error {
 				}
 				t.answer <- err
 				if t.at == l.Intent().writes {
-					l.reported(ctx)
+					l.answerReported(ctx)
 				}
 			}
 		}
@@ -307,8 +307,9 @@ type sent struct {
 	answers  []answer
 }
 
-// reported answers the writes that the shared store has reported, and tries stale writes again.
-func (l *Ledger) reported(ctx context.Context) {
+// answerReported is called after an update of the shared store. It answers the writes that the store
+// has reported, and tries stale writes again.
+func (l *Ledger) answerReported(ctx context.Context) {
 	s := l.Intent()
 	seen := s.Sources[s.writes].Revision
 	for len(l.sent) > 0 && l.sent[0].revision <= seen {

@@ -81,8 +81,8 @@ func TestSwitch(t *testing.T) {
 	}
 }
 
-// flows returns flows with every part that a program can build with libOpenflow, including values
-// that libOpenflow encodes wrongly.
+// flows returns flow mods that together contain every match field and action that a program can build
+// with libOpenflow, including values that libOpenflow encodes wrongly.
 func flows() []*of13.FlowMod {
 	fields := func(fs ...*of13.MatchField) []*of13.MatchField { return fs }
 	field := func(name string) *of13.MatchField {

@@ -248,7 +248,8 @@ func (s *fabricSource) groupEntries() (out []ofproto.GroupEntry) {
 	return out
 }
 
-// meterEntries returns the meters that limit broadcasts, and answers to other hosts' namespaces.
+// meterEntries returns the meters. They limit messages of other hosts, broadcasts, and the answers
+// that go to the namespaces of other hosts.
 func (s *fabricSource) meterEntries() (out []ofproto.MeterEntry) {
 	if s.hello != 0 {
 		out = append(out, rateMeter(s.hello, helloRate))

@@ -149,7 +149,7 @@ func orAll(p netip.Prefix, v family) netip.Prefix {
 	return v.all()
 }
 
-// all returns the prefix with all addresses of the family.
+// all returns the prefix of the default route: 0.0.0.0/0 or ::/0.
 func (v family) all() netip.Prefix {
 	if v == v4 {
 		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)

@@ -82,7 +82,7 @@ func (c *compiler) exceptions(p netip.Prefix, about routing.Object, e exit) {
 	v := familyOf(p.Addr())
 	for i := range c.legs {
 		from := &c.legs[i]
-		if e.by(from) || e.narrow(from) && !c.can.Has(CanCheckLength) {
+		if e.includes(from) || e.narrow(from) && !c.can.Has(CanCheckLength) {
 			do := c.toKernel(from)
 			if about.Kind == routing.KindInterface {
 				do = c.toNeighbour(from)
@@ -95,8 +95,8 @@ func (c *compiler) exceptions(p netip.Prefix, about routing.Object, e exit) {
 	}
 }
 
-// by reports whether packets may leave by l.
-func (e exit) by(l *leg) bool {
+// includes reports whether packets may leave through l.
+func (e exit) includes(l *leg) bool {
 	for _, out := range e.legs {
 		if out.Interface == l.Interface {
 			return true
@@ -178,7 +178,7 @@ func (c *compiler) exit(route *routing.Route, hops []hop) (e exit, ok bool) {
 			return e, false
 		}
 		e.mtu = min(e.mtu, l.network.MTU)
-		if !e.by(l) {
+		if !e.includes(l) {
 			e.legs = append(e.legs, l)
 		}
 	}

@@ -19,7 +19,7 @@ type Host struct {
 	Name        string            `json:"name,omitempty" minLength:"1" maxLength:"255" example:"rack 1, left" doc:"The name for people, up to 255 bytes. Tables show it instead of the ID, and commands accept it where no other object of the kind has it. Names need not be unique"`
 	Description string            `json:"description,omitempty" maxLength:"1024" doc:"A note for people, up to 1,024 bytes"`
 	Labels      map[string]string `json:"labels,omitempty" example:"{\"rack\": \"r1\"}" doc:"Up to 64 keys and values to select objects by, with the limits of Kubernetes' labels"`
-	Tunnel      *Tunnel           `json:"tunnel,omitempty" doc:"The end of the tunnels between this host and all others. Absent: networks with a VNI do not reach the host"`
+	Tunnel      *Tunnel           `json:"tunnel,omitempty" doc:"This host's endpoint of the tunnels to all other hosts. Absent: networks with a VNI do not reach the host"`
 	Uplink      string            `json:"uplink,omitempty" minLength:"1" maxLength:"15" example:"eth1" doc:"The physical interface to switches that carry networks with a vlan and no vni between the hosts, tagged. ofdvr makes it a port of the bridge br-fabric, so it must not be a port of another bridge or have addresses of the host. Absent: networks with a vlan stay on this host, unless another program connects them"`
 }
 

@@ -229,10 +229,10 @@ func (f *fleet) step(ctx context.Context, n int, kind string, st fleetStep) erro
 		}
 		least, known := least(before[i].flows, survives, s.flows), known(before[i].flows)+known(s.flows)
 		if least == 0 && !st.back && mods > 2*known {
-			f.report.broken(name, "%d flow mods were sent on host %s although no flow had to change", mods, s.name)
+			f.report.addBroken(name, "%d flow mods were sent on host %s although no flow had to change", mods, s.name)
 		}
 		for _, b := range s.watch.wentBack() {
-			f.report.broken(name, "host %s: %s", s.name, b)
+			f.report.addBroken(name, "host %s: %s", s.name, b)
 		}
 		o.mods, o.least, o.known = o.mods+mods, o.least+least, o.known+known
 	}
@@ -240,7 +240,7 @@ func (f *fleet) step(ctx context.Context, n int, kind string, st fleetStep) erro
 	f.Log("%3d/%d %-36s %-40s %s", n, f.Faults, kind, st.what, o)
 	f.report.losses(name, wrong, begin)
 	if twice := f.mesh.doubled(); len(twice) > 0 {
-		f.report.broken(name, "packets arrived twice: %v", twice)
+		f.report.addBroken(name, "packets arrived twice: %v", twice)
 	}
 	return nil
 }

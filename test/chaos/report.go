@@ -27,8 +27,8 @@ type Report struct {
 	outcomes []outcome
 }
 
-// broken records a law that a step breaks.
-func (r *Report) broken(step, format string, args ...any) {
+// addBroken adds a law that a step has broken to the report.
+func (r *Report) addBroken(step, format string, args ...any) {
 	r.Broken = append(r.Broken, step+": "+fmt.Sprintf(format, args...))
 }
 
@@ -42,7 +42,7 @@ func (r *Report) losses(step string, wrong []loss, begin time.Time) {
 		fmt.Fprintf(&b, "\n  %v: %d of %d, sent between %v and %v after the step began", l.pair, l.lost, l.sent,
 			l.first.Sub(begin).Round(time.Millisecond), l.last.Sub(begin).Round(time.Millisecond))
 	}
-	r.broken(step, "packets were lost that the fault does not explain:%s", &b)
+	r.addBroken(step, "packets were lost that the fault does not explain:%s", &b)
 }
 
 func (r *Report) add(o outcome) { r.outcomes = append(r.outcomes, o) }

@@ -180,9 +180,9 @@ func known(flows map[string]ofproto.Set) int {
 func (r *run) judge(name string, o outcome, wrong []loss, begin time.Time) {
 	r.report.losses(name, wrong, begin)
 	if o.least == 0 && o.mods > 2*o.known { // allowed, because a namespace may forget a neighbour and resolve it again
-		r.report.broken(name, "%d flow mods were sent although no flow had to change", o.mods)
+		r.report.addBroken(name, "%d flow mods were sent although no flow had to change", o.mods)
 	}
 	for _, b := range r.watch.wentBack() {
-		r.report.broken(name, "%s", b)
+		r.report.addBroken(name, "%s", b)
 	}
 }

@@ -117,7 +117,7 @@ func (d *hostsDemo) setUp(ctx context.Context) (err error) {
 	d.say("The iface-id says which port of the intent a machine uses. No network spans the hosts yet:")
 	out, err := d.hosts[0].try(ctx, "ip netns exec b1 ping -c 1 -W 0.5 10.0.1.12", grep("packets transmitted"))
 	if err == nil || !strings.Contains(out, "100% packet loss") {
-		return fmt.Errorf("the ping should have failed: %w\n%s", err, out)
+		return fmt.Errorf("the ping should have lost all packets (error: %v):\n%s", err, out)
 	}
 	return nil
 }

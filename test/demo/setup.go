@@ -65,7 +65,7 @@ func (d *demo) setUp(ctx context.Context) error {
 	d.say("There is no router between the two networks yet:")
 	out, err := d.try(ctx, "ip netns exec vm1 ping -c 1 -W 0.5 10.0.2.10", grep("packets transmitted"))
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || !strings.Contains(out, "100% packet loss") {
-		return fmt.Errorf("the ping should have failed: %w\n%s", err, out)
+		return fmt.Errorf("the ping should have lost all packets (error: %v):\n%s", err, out)
 	}
 	// Otherwise the next ping would wait until the request for the gateway's MAC address is retried.
 	_, err = d.quiet(ctx, "ip -n vm1 neighbor delete 10.0.1.1 dev eth0")

@@ -23,8 +23,8 @@ func fallback(iface, reason string) string {
 }
 
 // settleCounters waits until all counters of the interfaces have the expected values. The
-// counters of packets from the kernel may be higher, because the kernel also announces
-// itself.
+// counters ofdvr_interface_kernel_* may be higher than expected, because the kernel also sends
+// packets of its own, such as gratuitous ARP.
 func (s *site) settleCounters(want tally) {
 	s.t.Helper()
 	s.eventually("the counters", func() error {

@@ -227,3 +227,82 @@ func (f *fleet) undeclaredBehindUplink(t *testing.T) {
 		}
 	}
 }
+
+// A machine that moves to another host is reached there, also if the file names its former host. The
+// death of a host costs machines elsewhere no packet, and broadcasts cross the uplinks as the networks
+// say.
+func TestUplinkFaults(t *testing.T) {
+	t.Parallel()
+	networks := []fleetNetwork{{id: "blue"}, {id: "green", options: ", broadcast: dhcp"}, {id: "red", options: ", broadcast: none"}}
+	f := newFleet(t, 3, networks)
+	f.tagged, f.moves = true, true
+	f.uplinks()
+	machines := strings.Fields("b11 g11 r11 g21 b31 g31 r31")
+	f.serve(uplinkTopology(3, networks, machines))
+	for _, m := range machines {
+		f.plugTagged(m)
+	}
+	f.settle()
+	reached := func(from ...string) {
+		t.Helper()
+		for _, name := range from {
+			for i := range 2 {
+				lab.Eventually(t, patience, fmt.Sprintf("%s to reach b11 (address %d)", name, i), func() error {
+					_, err := f.machines[name].Ping(t.Context(), address(f.machines["b11"].MachineConfig, i), lab.PingOptions{Wait: shortly})
+					return err
+				})
+			}
+		}
+	}
+	reached("g11", "g21", "b31", "g31")
+	for _, host := range []int{2, 3, 1} {
+		c := f.machines["b11"].MachineConfig
+		f.unplug("b11")
+		f.add(host, c)
+		f.settle()
+		reached("g11", "g21", "b31", "g31")
+	}
+	seen := f.watch(t, isProbe)
+	want := make(map[int][]string)
+	number := 0
+	for _, c := range []struct {
+		d       datagram
+		crosses string // initials of the networks in which other hosts get it
+	}{
+		{datagram{eth: broadcast, dst: "255.255.255.255", from: 7, to: 7}, "b"},
+		{datagram{eth: broadcast, src: "0.0.0.0", dst: "255.255.255.255", from: 68, to: 67}, "bg"},
+	} {
+		for _, from := range []string{"b11", "g11", "r11"} {
+			number++
+			f.datagram(t, from, c.d, number)
+			if strings.Contains(c.crosses, from[:1]) {
+				want[number] = append(want[number], from[:1]+"31 got")
+			}
+		}
+	}
+	for i, to := range []string{"b31", "g31", "r31"} { // later packets on the same paths
+		f.send(t, to[:1]+"11", to, 0, 100+i)
+		seen.arrive(map[int]string{100 + i: to})
+	}
+	for n, all := range seen.sightings() {
+		if n >= 100 {
+			continue
+		}
+		got := slices.DeleteFunc(places(all), func(p string) bool { return !strings.HasSuffix(p, "31 got") })
+		if !slices.Equal(got, want[n]) {
+			t.Errorf("broadcast %d was seen at %v, want %v", n, got, want[n])
+		}
+	}
+	seen.close()
+	traffic := f.courier(t, "g11>b31", "b31>g11")
+	traffic.passes(50)
+	f.hosts[1].Switch().Kill()
+	traffic.passes(50)
+	f.hosts[1].daemon.Kill()
+	traffic.passes(50)
+	if err := f.hosts[1].StartSwitch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	traffic.passes(50)
+	traffic.end()
+}

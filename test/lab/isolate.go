@@ -34,10 +34,10 @@ const (
 // Isolated reports whether the program runs inside a bubble.
 func Isolated() bool { return os.Getenv(StageEnv) == stageInside }
 
-// Isolate returns only inside a bubble. If it is called outside, it runs the program again in new
-// PID, mount and network namespaces, with the same arguments and standard streams, and exits with
-// its status. Call it at the start of main or TestMain. The error is the reason why a bubble is
-// impossible on this machine.
+// Isolate runs the program in a bubble, which is a set of new PID, mount and network namespaces.
+// Outside of a bubble, it runs the program again inside, with the same arguments and standard streams,
+// and exits with its status. Inside, it returns nil. Call it at the start of main or TestMain. The
+// error is the reason why a bubble is impossible on this machine.
 //
 // The bubble has /proc, an empty /run, a TMPDIR in memory and only a loopback interface, which is
 // up. PID 1 there is not the program but a small init, which reaps orphans. The outer process
