@@ -132,6 +132,11 @@ func (w *world) place(last, next *ledger.Intent) {
 	}
 	w.placed = w.placedAfter(last.Index, next.Index)
 	if w.hosts != nil {
+		for old, now := range last.Index.Difference(next.Index) {
+			if old.Port != nil && now.Port == nil {
+				w.seen.forget(old.Port.ID)
+			}
+		}
 		w.digest = w.digest.Moved(last.Index, next.Index)
 		w.hosts.SetIntent(w.digest.String())
 	}

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -13,6 +14,10 @@ import (
 
 // probePatience is how long a probe of another host waits for the answer.
 const probePatience = time.Second
+
+// probeCopies is the number of copies of each probe. One answer is enough, because a tunnel may lose a
+// packet.
+const probeCopies = 3
 
 // A probe is a packet that asks another host for an answer.
 type probe struct {
@@ -76,13 +81,15 @@ func (w *world) startProbes(answer chan<- map[string]doctor.Probes) {
 	if w.hosts != nil {
 		for _, s := range w.hosts.States(time.Now()) {
 			for _, large := range []bool{false, true} {
-				n := rand.Uint64() | 1
 				size := 0
 				if large {
 					size = ethernetHeader + w.largestMTU()
 				}
-				p.probes[n] = probe{s.Host, large, time.Now()}
-				w.sendMessages([]hosts.Frame{w.hosts.Probe(s.Host, n, size)})
+				for range probeCopies {
+					n := rand.Uint64() | 1
+					p.probes[n] = probe{s.Host, large, time.Now()}
+					w.sendMessages([]hosts.Frame{w.hosts.Probe(s.Host, n, size)})
+				}
 			}
 		}
 	}
@@ -100,7 +107,7 @@ func (w *world) probeAnswered(n uint64) {
 		if !ours {
 			continue
 		}
-		delete(p.probes, n)
+		maps.DeleteFunc(p.probes, func(_ uint64, q probe) bool { return q.host == sent.host && q.large == sent.large }) // the copies
 		found, result := p.found[sent.host], doctor.Probe{Answered: true, Took: time.Since(sent.sent)}
 		if sent.large {
 			found.Large = result

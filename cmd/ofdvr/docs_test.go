@@ -228,7 +228,7 @@ func cookieTable() string {
 			o = routing.Object{Kind: routing.KindHost, ID: "H"}
 		case compile.RoleCarry, compile.RoleFlood, compile.RoleConfined, compile.RoleLearn, compile.RoleLearned, compile.RoleUplinkOut:
 			o = routing.Object{Kind: routing.KindNetwork, ID: "N"}
-		case compile.RoleDeliver, compile.RoleArrive, compile.RoleProxy, compile.RoleKnown, compile.RoleTunnelOut, compile.RoleImposter, compile.RoleAstray:
+		case compile.RoleDeliver, compile.RoleArrive, compile.RoleProxy, compile.RoleKnown, compile.RoleTunnelOut, compile.RoleSelf, compile.RoleImposter, compile.RoleAstray:
 			o = routing.Object{Kind: routing.KindPort, ID: "P", Interface: "I"}
 		case compile.RoleExtra, compile.RoleBlackhole, compile.RoleMeasure:
 			o = routing.Object{Kind: routing.KindRoute, ID: "R", Interface: "I"}

@@ -66,7 +66,7 @@ func rowsOf(s ovsdb.State, integrationBridge string) rows {
 		for j := range b.Ports {
 			for _, f := range b.Ports[j].Interfaces {
 				r.interfaces[port{b.Name, f.Name}] = f
-				if id := f.ExternalIDs[ovsdb.KeyIfaceID]; id != "" && b.Name == integrationBridge && b.Ports[j].ExternalIDs[ovsdb.KeyOwner] != ovsdb.Owner {
+				if id := f.ExternalIDs[ovsdb.KeyIfaceID]; id != "" && f.OFPort >= 0 && b.Name == integrationBridge && b.Ports[j].ExternalIDs[ovsdb.KeyOwner] != ovsdb.Owner {
 					tag := ourTag(&b.Ports[j])
 					if old, twice := r.machines[id]; twice && old != tag {
 						tag = noTag

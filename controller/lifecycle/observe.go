@@ -62,6 +62,7 @@ const (
 	cannotUndo     = "could not restore the settings of a namespace, will retry"
 	cannotSetUp    = "could not set up namespace, will retry"
 	cannotIdentify = "could not read the instance name, will retry"
+	cannotUnlearn  = "could not delete entries of the integration bridge's MAC table, will retry"
 	cannotRead     = "could not read the routes of a namespace, will retry"
 )
 

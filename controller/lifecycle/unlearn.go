@@ -2,15 +2,14 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-
-	"go.uber.org/zap"
+	"time"
 
 	"github.com/ofdvr/ofdvr/internal/ovstrace"
 	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
 )
 
 // While a machine is on another host, its broadcasts make the integration bridge learn its MAC
@@ -28,33 +27,48 @@ func (d *database) arrive(before []string) {
 }
 
 // unlearn deletes the MAC table's entries of machines that have come to this host, on ports to the
-// fabric bridge.
+// fabric bridge. After an error, the next pass tries again.
 func (p *pass) unlearn(ctx context.Context) {
 	d := &p.database
 	if len(d.arrived) == 0 || !d.tagged() {
 		return
 	}
-	arrived := d.arrived
-	d.arrived = nil
 	ctx, cancel := context.WithTimeoutCause(ctx, ovstrace.AnswerTime, fmt.Errorf("no answer in %v", ovstrace.AnswerTime))
 	defer cancel()
+	err := p.unlearnAll(ctx, d.arrived)
+	if err == nil {
+		d.arrived = nil
+		p.resolved(cannotUnlearn, routing.FabricBridge)
+		return
+	}
+	d.again(time.Now())
+	err = fmt.Errorf("delete stale entries of the MAC table of bridge %s: machines that have come to this host may not be reached until they send a packet: %w", p.cfg.IntegrationBridge, err)
+	d.problems.add(routing.FabricBridge, err.Error())
+	p.warn(cannotUnlearn, routing.FabricBridge, err)
+}
+
+func (p *pass) unlearnAll(ctx context.Context, arrived []string) error {
 	conn, err := ovstrace.DialBeside(ctx, p.cfg.OVSDB)
 	if err != nil {
-		p.log.Warn("could not read the MAC table of the integration bridge", zap.Error(err))
-		return
+		return err
 	}
 	defer conn.Close()
 	table, err := ovstrace.MACTable(ctx, conn, p.cfg.IntegrationBridge)
 	if err != nil {
-		p.log.Warn("could not read the MAC table of the integration bridge", zap.Error(err))
-		return
+		return err
 	}
+	// ovs-vswitchd deletes only static entries (fdb/del, ofproto/ofproto-dpif.c), so an entry becomes one
+	// before. If the daemon ends in between, it finds the entry when it starts again.
 	for _, e := range p.stale(arrived, table) {
-		if err := p.forget(ctx, e); err != nil {
-			p.log.Warn("could not delete an entry of the integration bridge's MAC table: packets may not reach the machine until it sends one",
-				zap.Stringer("mac", e.MAC), zap.Uint16("vlan", e.VLAN), zap.Error(err))
+		vlan, mac := strconv.Itoa(int(e.VLAN)), e.MAC.String()
+		if _, err := ovstrace.Call(ctx, conn, "fdb/add", p.cfg.IntegrationBridge, e.port, vlan, mac); err != nil {
+			return err
+		}
+		if _, err := ovstrace.Call(ctx, conn, "fdb/del", p.cfg.IntegrationBridge, vlan, mac); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // A staleEntry is an entry of a MAC table for a machine of this host, on a port to the fabric
@@ -81,22 +95,4 @@ func (p *pass) stale(ids []string, table []ovstrace.MACEntry) (out []staleEntry)
 		}
 	}
 	return out
-}
-
-// forget deletes an entry of the integration bridge's MAC table. ovs-vswitchd deletes only static
-// entries (fdb/del, ofproto/ofproto-dpif.c), so the entry becomes one before.
-func (p *pass) forget(ctx context.Context, e staleEntry) error {
-	vlan, mac := strconv.Itoa(int(e.VLAN)), e.MAC.String()
-	return errors.Join(p.command(ctx, "fdb/add", p.cfg.IntegrationBridge, e.port, vlan, mac), p.command(ctx, "fdb/del", p.cfg.IntegrationBridge, vlan, mac))
-}
-
-// command runs a command of ovs-vswitchd.
-func (p *pass) command(ctx context.Context, command string, args ...string) error {
-	conn, err := ovstrace.DialBeside(ctx, p.cfg.OVSDB)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	_, err = ovstrace.Call(ctx, conn, command, args...)
-	return err
 }

@@ -94,6 +94,7 @@ const (
 	RoleAstray       Role = 59 // drops packets for the port on another host
 	RoleUnreached    Role = 60 // drops packets for MAC addresses that no port has
 	RoleConfined     Role = 62 // drops broadcasts that the network does not carry to other hosts
+	RoleSelf         Role = 63 // drops requests of a machine, which has just been plugged in, for its own address
 	RoleLimitedHello Role = 61 // messages of other hosts dropped by a meter; not a role of flows
 	RoleLimitedFlood Role = 55 // broadcasts of a network dropped by a meter; not a role of flows
 )
@@ -202,6 +203,8 @@ func (r Role) Does(o routing.Object) string {
 		return "drops packets from other hosts for " + who + ", which is not on this host"
 	case RoleConfined:
 		return "drops broadcasts of " + who + " that its key broadcast excludes"
+	case RoleSelf:
+		return "drops requests of " + who + " for its own address: other hosts do not know yet that it has been plugged in here"
 	case RoleUnreached:
 		return "drops packets for MAC addresses that no port has"
 	case RoleFlood:

@@ -3,6 +3,7 @@ package compile_test
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -160,8 +161,8 @@ func TestFabricFlowsAreLinear(t *testing.T) {
 		none, noneRouted := flows(hosts, 0, 5000)
 		for _, machines := range []int{250, 500, 1000} {
 			fabric, router := flows(hosts, machines, 5000)
-			if fabric-none != 4*machines || router-noneRouted != machines {
-				t.Errorf("%d hosts, %d machines with one IPv4 address: %d more flows of the fabric bridge and %d of the router; want 4 and 1 for each machine",
+			if fabric-none != 5*machines || router-noneRouted != machines {
+				t.Errorf("%d hosts, %d machines with one IPv4 address: %d more flows of the fabric bridge and %d of the router; want 5 and 1 for each machine",
 					hosts, machines, fabric-none, router-noneRouted)
 			}
 		}
@@ -169,5 +170,40 @@ func TestFabricFlowsAreLinear(t *testing.T) {
 	none, _ := flows(3, 0, 0)
 	if some, _ := flows(3, 100, 0); some != none {
 		t.Errorf("machines on a network that ends at its host: %d flows of the fabric bridge, %d without machines", some, none)
+	}
+}
+
+// A request for the MAC address of a machine on another host is answered here or, if the switch cannot
+// write the answer, goes to that host, whatever broadcasts the network carries. A request of the machine
+// itself, which has just come to this host, gets no answer.
+func TestRequestsForMachinesElsewhere(t *testing.T) {
+	a := netip.MustParseAddr("fd00::5")
+	p := routing.Port{ID: "p", Network: "n", MAC: ofproto.MAC{2, 0, 0, 0, 0, 5}, Host: "h2", Addresses: []netip.Addr{a}}
+	for _, broadcast := range []routing.Broadcast{routing.BroadcastAll, routing.BroadcastDHCP, routing.BroadcastNone} {
+		m := &routing.Model{Networks: []routing.Network{{ID: "n", MTU: 1400, VNI: 5001, Broadcast: broadcast}}, Ports: []routing.Port{p}}
+		for i := range 2 {
+			m.Hosts = append(m.Hosts, routing.Host{ID: fmt.Sprint("h", i+1), Tunnel: routing.Tunnel{Address: netip.AddrFrom4([4]byte{192, 168, 77, byte(i + 1)})}})
+		}
+		for _, can := range []compile.Capabilities{compile.CanAll, compile.CanAll &^ compile.CanAnswerND} {
+			facts := compile.FabricFacts{Host: "h1", Can: can, Ports: compile.Ports{m.Networks[0].FabricPort(): 1, routing.TunnelGeneve.PortName(): 3}}
+			answered, sent, ignored := 0, 0, 0
+			for f := range compile.CompileFabric(compile.Program{}, routing.NewIndex(m), facts).Flows.All() {
+				text := f.String()
+				switch {
+				case !strings.Contains(text, "icmp_type=135") || !strings.Contains(text, "nd_target="+a.String()):
+				case strings.Contains(text, "dl_src="+p.MAC.String()):
+					if strings.HasSuffix(text, "actions=drop") {
+						ignored++
+					}
+				case strings.Contains(text, "tun_dst"):
+					sent++
+				default:
+					answered++
+				}
+			}
+			if want := can == compile.CanAll; (answered > 0) != want || (sent > 0) == want || ignored != 1 {
+				t.Errorf("broadcast %v, capabilities %v: %d flows answer, %d send the request to the host, %d ignore a request of the machine itself", broadcast, can, answered, sent, ignored)
+			}
+		}
 	}
 }

@@ -89,8 +89,20 @@ func (n *spanning) enter(t ofproto.TableID) ofproto.Instructions {
 	return ofproto.Do(ofproto.WriteMetadata{Value: n.mark(), Mask: ^uint64(0)}, ofproto.Goto{Table: t})
 }
 
+// meters adds the objects of the meters, so that the packets that they drop are counted.
+func (c *fabricCompiler) meters() {
+	add := func(about routing.Object, role Role) {
+		c.objects = append(c.objects, labelled{CookieOf(about, role), about})
+	}
+	add(hostObject(c.host), RoleLimitedHello)
+	for i := range c.networks {
+		add(c.networks[i].object(), RoleLimitedFlood)
+	}
+}
+
 // all emits all flows.
 func (c *fabricCompiler) all() {
+	c.meters()
 	for _, h := range c.peers {
 		for _, typ := range [...]routing.TunnelType{routing.TunnelGeneve, routing.TunnelVXLAN} {
 			if t := c.ports[typ.PortName()]; t != 0 {
@@ -272,13 +284,13 @@ func (l *fabricLeg) addresses() []netip.Addr {
 	return out
 }
 
-// requests returns matches of multicast requests on n for the MAC address of a.
-func (n *spanning) requests(a netip.Addr) []ofproto.Match {
-	group := ofproto.EthDstBits(groupBit, groupBit)
+// requests returns matches of multicast requests on n for the MAC address of a, with further fields.
+func (n *spanning) requests(a netip.Addr, more ...ofproto.Field) []ofproto.Match {
+	more = append(more[:len(more):len(more)], ofproto.EthDstBits(groupBit, groupBit))
 	if a.Is4() {
-		return []ofproto.Match{n.of(group, ofproto.ARP(), ofproto.ARPOp(arpRequest), ofproto.ARPTargetIP(a))}
+		return []ofproto.Match{n.of(append(more, ofproto.ARP(), ofproto.ARPOp(arpRequest), ofproto.ARPTargetIP(a))...)}
 	}
-	return []ofproto.Match{n.of(group, ofproto.IPv6(), ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndSolicitation), ofproto.NDTarget(a))}
+	return []ofproto.Match{n.of(append(more, ofproto.IPv6(), ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndSolicitation), ofproto.NDTarget(a))...)}
 }
 
 // machine emits the flows for port p on n.
@@ -306,6 +318,9 @@ func (c *fabricCompiler) machine(n *spanning, p *routing.Port) {
 // proxy emits the flows that answer requests for the MAC address of p, which is on another host.
 func (c *fabricCompiler) proxy(n *spanning, p *routing.Port, a netip.Addr) {
 	about := routing.Object{Kind: routing.KindPort, ID: p.ID}
+	for _, m := range n.requests(a, ofproto.EthSrc(p.MAC)) {
+		c.emit(about, RoleSelf, fabricResolve, prioHost+2, m, ofproto.Instructions{})
+	}
 	back := []ofproto.Action{ofproto.SetField{Field: ofproto.EthSrc(p.MAC)}, ofproto.Output{Port: ofproto.PortInPort}}
 	if a.Is4() {
 		if c.can.Has(CanAnswerARP) {
@@ -316,6 +331,9 @@ func (c *fabricCompiler) proxy(n *spanning, p *routing.Port, a netip.Addr) {
 		return
 	}
 	if !c.can.Has(CanAnswerND) {
+		if n.uplink == 0 { // the machine itself answers
+			c.emit(about, RoleTunnelOut, fabricResolve, prioHost, n.requests(a)[0], ofproto.ApplyActions(c.send(n, c.hostOf(p))...))
+		}
 		return
 	}
 	group := ofproto.IPv6Dst(alone(solicitedNode(a)))

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -125,5 +126,25 @@ func TestBroadcast(t *testing.T) {
 			return fmt.Errorf("%v broadcasts that the network excludes, want at least 9", n)
 		}
 		return nil
+	})
+	if lab.Datapath() != "netdev" { // an emulated processor cannot send enough
+		return
+	}
+	h1 := f.hosts[0]
+	h1.eventually("the limit of broadcasts to be reached", func() error {
+		for i := range 3000 {
+			f.datagram(t, "b11", datagram{eth: broadcast, dst: "255.255.255.255", from: 7, to: 9}, 1000+i)
+		}
+		if dropped("flood") == 0 {
+			return errors.New("no broadcast was dropped")
+		}
+		return nil
+	})
+	h1.eventually("the status to report the limit", func() error {
+		out, err := h1.Ofdvr(t.Context(), "status")
+		if err == nil && !strings.Contains(out, "broadcasts to other hosts beyond 1000 a second on one network were dropped") {
+			err = fmt.Errorf("the status is %s", out)
+		}
+		return err
 	})
 }
