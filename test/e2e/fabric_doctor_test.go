@@ -120,6 +120,21 @@ func TestHostIsNotInTheFile(t *testing.T) {
 	s.reportsProblem(`the intent has hosts, but none is called "elsewhere"`)
 }
 
+// Without --host, a host is the one of the file that has its hostname.
+func TestHostname(t *testing.T) {
+	t.Parallel()
+	s := &site{Host: lab.Boot(t), t: t}
+	s.write(strings.Replace(fleetTopology(2, blueAndGreen, nil), "{id: h1,", "{id: "+strings.TrimSpace(s.sh("", "hostname"))+",", 1))
+	s.serve()
+	s.eventually("the host to know itself", func() error {
+		_, body := s.get("/v1/status")
+		if !strings.Contains(body, `"self":true`) {
+			return fmt.Errorf("the status is %s", body)
+		}
+		return nil
+	})
+}
+
 // warned runs ofdvr and returns what it prints as warnings.
 func (s *site) warned(args ...string) string {
 	s.t.Helper()

@@ -54,6 +54,9 @@ func TestFabricInSwitch(t *testing.T) {
 		t.Errorf("tags %s", got)
 	}
 	pingTTL(t, vm2, "10.0.1.10", 63)
+	if flows := s.sh("", "ovs-ofctl --no-stats dump-flows br-int"); strings.TrimSpace(flows) != "priority=0 actions=NORMAL" {
+		t.Errorf("flows of the integration bridge:\n%s", flows)
+	}
 
 	s.stop()
 	transactions := len(s.transactions())
