@@ -124,14 +124,15 @@ func TestHostIsNotInTheFile(t *testing.T) {
 func TestHostname(t *testing.T) {
 	t.Parallel()
 	s := &site{Host: lab.Boot(t), t: t}
-	s.write(strings.Replace(fleetTopology(2, blueAndGreen, nil), "{id: h1,", "{id: "+strings.TrimSpace(s.sh("", "hostname"))+",", 1))
+	name := strings.TrimSpace(s.sh("", "hostname"))
+	s.write(strings.Replace(fleetTopology(2, blueAndGreen, nil), "{id: h1,", "{id: "+name+",", 1))
 	s.serve()
 	s.eventually("the host to know itself", func() error {
-		_, body := s.get("/v1/status")
-		if !strings.Contains(body, `"self":true`) {
-			return fmt.Errorf("the status is %s", body)
+		out, err := s.Ofdvr(t.Context(), "describe", "host", name)
+		if err == nil && !strings.Contains(out, "this host") {
+			err = fmt.Errorf("describe says %s", out)
 		}
-		return nil
+		return err
 	})
 }
 
