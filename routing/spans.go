@@ -84,7 +84,8 @@ func UplinkMAC(host, iface string) ofproto.MAC {
 }
 
 // UplinkGroup returns the multicast MAC address to which answers to a router interface leave by the
-// uplink: every host may wait for them. It is [UplinkMAC] of no host, with the multicast bit.
+// uplink: every host may wait for them. It is the [UplinkMAC] of the host ID "", which no host has,
+// with the multicast bit.
 func UplinkGroup(iface string) ofproto.MAC {
 	mac := UplinkMAC("", iface)
 	mac[0] |= 1

@@ -78,5 +78,5 @@ func (o *etcdOptions) open(log *zap.Logger) (*etcd.Store, error) {
 		credentials.WarnIfReadable("private key", o.tls.PrivateKey, log)
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return read() } // for each connection, because certificates are renewed
 	}
-	return etcd.Open(etcd.Config{Endpoints: o.endpoints, Prefix: o.prefix, TLS: config, Log: log})
+	return etcd.Open(etcd.Config{Endpoints: o.endpoints, Prefix: o.prefix, TLS: config})
 }

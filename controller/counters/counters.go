@@ -34,7 +34,7 @@ type Snapshot struct {
 	At      time.Duration // time of the snapshot, since the start of the daemon
 	Routers []Router      // in the order of the sources
 	Ports   []Port        // ports with the most packets first, at most [Config.Ports]
-	Fabric  *Router       // the fabric bridge; nil if there is none
+	Fabric  *Router       // the fabric bridge; nil if no network spans hosts
 }
 
 // A Router has the counters of one router's switch.

@@ -310,7 +310,7 @@ func (t *transaction) taken(held map[string][]byte) error {
 	for _, k := range slices.Sorted(maps.Keys(held)) {
 		if t.absent[k] {
 			kind, value, _ := strings.Cut(strings.TrimPrefix(k, ownDir), "/")
-			return fmt.Errorf("%s %s is %w by %s, which this host cannot use (ofdvr status): see key %s%s", kind, value, errTaken, held[k], t.prefix, k)
+			return fmt.Errorf("%s %s is already used by %s, which this host cannot use (ofdvr status): see key %s%s", kind, value, held[k], t.prefix, k)
 		}
 	}
 	return fmt.Errorf("etcd refused the transaction for a reason that is not known: keys %v", slices.Sorted(maps.Keys(held)))

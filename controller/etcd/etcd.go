@@ -23,7 +23,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -53,7 +52,6 @@ type Config struct {
 	Endpoints []string // URLs of etcd's servers
 	Prefix    string   // "" means DefaultPrefix
 	TLS       *tls.Config
-	Log       *zap.Logger
 }
 
 const (
@@ -361,6 +359,3 @@ func (s *Store) update(events []*clientv3.Event, u *ledger.Update) (uint64, erro
 	}
 	return uint64(events[len(events)-1].Kv.ModRevision), nil
 }
-
-// errTaken means that an object that this host cannot use has an address.
-var errTaken = errors.New("already used")

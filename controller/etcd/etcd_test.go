@@ -50,7 +50,7 @@ func (discard) Load(*ledger.Intent, []string) {}
 // desk starts a ledger.
 func newDesk(t *testing.T, endpoints []string) *desk {
 	t.Helper()
-	s, err := etcd.Open(etcd.Config{Endpoints: endpoints, Log: zap.NewNop()})
+	s, err := etcd.Open(etcd.Config{Endpoints: endpoints})
 	if err != nil {
 		t.Fatal(err)
 	}

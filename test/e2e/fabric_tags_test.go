@@ -62,7 +62,7 @@ func TestMachineOfNoNetwork(t *testing.T) {
 		ask(t, machines[4], broadcast, machines[4].IP(), "10.0.0.100") // passes after the others
 		foreign := arpFor(1, "10.0.0.99")
 		await(t, at, "a broadcast when the port is back", arpFor(1, "10.0.0.100"))
-		seen(t, at, "the machine of no network, "+name, 0, "broadcasts", foreign)
+		seen(t, at, "the machine without a network, "+name, 0, "broadcasts", foreign)
 		at.Close()
 	}
 }
