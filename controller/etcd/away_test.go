@@ -169,6 +169,13 @@ func TestPoison(t *testing.T) {
 	}) {
 		t.Errorf("deleted poison is still there: %v", err)
 	}
+	const orphan = "/ofdvr/1/own/mac/blue/02:00:00:00:00:09"
+	if _, err := c.Put(t.Context(), orphan, "port lost"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.put(routing.Model{Ports: []routing.Port{port("q", "blue", 9)}}); err == nil || !strings.Contains(err.Error(), "already used by port lost") || !strings.Contains(err.Error(), orphan) {
+		t.Errorf("an address that an unknown port owns: %v", err)
+	}
 	if _, err := c.Put(t.Context(), "/ofdvr/1/meta", `{"schema": 99, "complete": true}`); err != nil {
 		t.Fatal(err)
 	}
