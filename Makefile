@@ -89,9 +89,9 @@ test: $(NFPM) $(GOTESTSUM) $(ETCD) ## run every test, on a real Open vSwitch whe
 	@scripts/setup.sh --tests
 	@$(SUM) --raw-command -- scripts/gotest.sh -count=1 $(RACE) -timeout=30m -p=$(shell expr 1 + $$(nproc)) $(ARGS) -- $(PKG)
 
-test-full: $(NFPM) $(GOTESTSUM) ## run all rounds of the tests of which "make test" runs a part
+test-full: $(NFPM) $(GOTESTSUM) $(ETCD) ## run all rounds of the tests of which "make test" runs a part
 	@scripts/setup.sh --tests
-	@OFDVR_LAB_FULL=true $(GOTEST) -timeout=60m -run '^(TestDamage|TestPlanProperties|TestMemoryOfYAML|TestReproducible)$$' $(ARGS) ./controller/store ./ovsdb ./routing/topology ./contrib/deb
+	@OFDVR_LAB_FULL=true $(GOTEST) -timeout=60m -run '^(TestDamage|TestPlanProperties|TestMemoryOfYAML|TestReproducible|TestJunk|TestKills)$$' $(ARGS) ./controller/store ./controller/etcd ./ovsdb ./routing/topology ./contrib/deb
 
 test-neutron: $(GOTESTSUM) ## run the tests with a real Neutron: its server, its agents and ofdvr's extension
 	@scripts/setup.sh --neutron
@@ -123,8 +123,8 @@ compatibility: ## test on each available Open vSwitch and datapath, and write do
 	@CGO_ENABLED=0 go build $(NOVCS) -trimpath -o bin/ofdvr ./cmd/ofdvr
 	@go run ./test/compat -only='$(ONLY)'
 
-chaos: setup ## inject faults under traffic, chosen by SEED, and report the results
-	go test $(RACE) -count=1 -timeout=0 -v ./test/chaos -seed=$(SEED) -faults=$(FAULTS) -kills=$(KILLS) -only='$(ONLY)'
+chaos: setup $(ETCD) ## inject faults under traffic, chosen by SEED, and report the results
+	go test $(RACE) -count=1 -timeout=0 -v ./test/chaos -seed=$(SEED) -faults=$(FAULTS) -etcd=$(FAULTS) -kills=$(KILLS) -only='$(ONLY)'
 
 lint: ## gofmt, go vet, staticcheck, deadcode
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi

@@ -29,7 +29,7 @@ func TestPackagesWithoutGoroutines(t *testing.T) {
 		}
 		for _, file := range files {
 			if strings.HasSuffix(file, "_test.go") {
-				continue // their goroutines only serve connections of ofproto/ofconn, which has its own tests
+				continue // the goroutines of these packages only serve connections of ofproto/ofconn, which has its own tests
 			}
 			f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 			if err != nil {

@@ -25,7 +25,7 @@ const (
 	putsEachRound = 100
 	batchPorts    = 10_000
 	apiClients    = 1_000
-	putsEach      = 5 // by each of the clients
+	putsEach      = 5 // writes of each client
 	limitBridge   = "br-limit"
 )
 
@@ -71,7 +71,7 @@ type stored struct {
 	dir   string // on the disk
 	n     int
 	http  *http.Client
-	raw   *rawConn // of limitBridge
+	raw   *rawConn // connection to limitBridge
 	log   *os.File // on the same disk
 	conns []io.Closer
 

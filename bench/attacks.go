@@ -28,7 +28,7 @@ func (a attack) random() *rand.Rand {
 }
 
 const (
-	openAddress  = "127.0.0.1:9476" // of --metrics and the page
+	openAddress  = "127.0.0.1:9476" // address of the metrics and the page
 	openFlowPort = "127.0.0.1:6653"
 	apiSocket    = "/run/ofdvr/api.sock"
 )

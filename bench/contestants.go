@@ -9,8 +9,8 @@ import (
 
 type preparation = func(context.Context, *wireBridge, *load) (func(context.Context) error, func(), error)
 
-// preEncoded writes bytes that encode made, and waits for the reply to the last
-// message.
+// preEncoded returns a preparation that encodes the flows. The timed function
+// writes the bytes, and waits for the reply to the last message.
 func preEncoded(network string, encode func([]ofproto.FlowMod) ([]byte, uint32)) preparation {
 	return func(ctx context.Context, b *wireBridge, l *load) (func(context.Context) error, func(), error) {
 		wire, last := encode(l.mods)
@@ -47,21 +47,23 @@ func encodePlain(mods []ofproto.FlowMod) ([]byte, uint32) {
 	return ofproto.BarrierRequest{}.Append(b, xid), xid
 }
 
-// committed commits a bundle with ofdvr.
+// committed returns a preparation for committing a bundle with ofdvr.
 func committed(network string) preparation {
 	return func(_ context.Context, b *wireBridge, l *load) (func(context.Context) error, func(), error) {
 		return func(ctx context.Context) error { return b.conns[network].Commit(ctx, l.mods) }, nil, nil
 	}
 }
 
-// programmed sends plain flow mods and a barrier with ofdvr.
+// programmed returns a preparation for sending plain flow mods and a barrier
+// with ofdvr.
 func programmed(network string) preparation {
 	return func(_ context.Context, b *wireBridge, l *load) (func(context.Context) error, func(), error) {
 		return func(ctx context.Context) error { return b.conns[network].Program(ctx, l.mods) }, nil, nil
 	}
 }
 
-// ofctl makes ovs-ofctl read the flows from a text file.
+// ofctl returns a preparation for running ovs-ofctl, which reads the flows from
+// a text file.
 func ofctl(args ...string) preparation {
 	return func(ctx context.Context, b *wireBridge, l *load) (func(context.Context) error, func(), error) {
 		cmd := b.h.Command(ctx, "ovs-ofctl", append(append([]string{"--protocols=OpenFlow13"}, args...), benchBridge, l.file)...)

@@ -37,8 +37,8 @@ type path struct {
 // each round, plugIn connects the machines to the way's bridge and networks.
 type way struct {
 	path
-	bridge   string // where the machines are plugged in
-	tags     [2]int // of their ports; 0 for no tag
+	bridge   string // the bridge into which the machines are plugged
+	tags     [2]int // tags of the machines' ports; 0 for no tag
 	networks [2]int // n of their networks 10.0.n.0/24; two machines on one network have addresses .10 and .11
 }
 
@@ -103,7 +103,7 @@ func measurePaths(ctx context.Context, rounds int) ([]path, error) {
 	}
 	for round := range rounds {
 		for i := range ways {
-			w := &ways[(i+round)%len(ways)] // each setup is first in some rounds
+			w := &ways[(i+round)%len(ways)] // rotates the order, so that each setup is measured first in some rounds
 			if err := w.round(ctx, machines, round%2); err != nil {
 				return nil, fmt.Errorf("%s: %w", w.Name, err)
 			}
@@ -175,7 +175,7 @@ func buildWays(ctx context.Context, h *lab.Host) (machines [2]*lab.Machine, ways
 // packets pass.
 func (w *way) plugIn(ctx context.Context, machines [2]*lab.Machine) error {
 	h := machines[0].Host
-	for _, m := range machines { // not in one transaction, which would leave the port unchanged
+	for _, m := range machines { // in separate transactions, because one transaction would leave the port unchanged
 		if _, err := h.Vsctl(ctx, "del-port", m.Name); err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func encoding(_ context.Context, rounds int) (section, error) {
 	}
 	tests := []struct {
 		name  string
-		flows int // that one operation handles
+		flows int // number of flows that one operation handles
 		op    func() error
 
 		ns                sample

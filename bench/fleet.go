@@ -36,10 +36,11 @@ type fleet struct {
 // first+2 without a router. Network N has the addresses 10.N.0.0/16.
 type overlay interface {
 	name() string
-	bridge() string // where its machines are plugged in
+	bridge() string // the bridge that its machines are plugged into
 	first() int
 
-	// start starts it on a fleet, and returns when it has confirmed the networks and the router.
+	// start starts the overlay on a fleet, and returns when the overlay has
+	// confirmed the networks and the router.
 	start(ctx context.Context, f *fleet) error
 
 	// declare adds ports to the intent. With confirmed, it returns when all hosts have confirmed
@@ -65,7 +66,7 @@ type fleetPort struct {
 	network int
 	mac     string
 	address string
-	host    int // where it is expected; noHost if that is not declared
+	host    int // host on which the machine is expected; noHost if the intent does not say
 }
 
 // gateway returns the address and the MAC address of the router on a network.
@@ -97,7 +98,7 @@ func newFleet(ctx context.Context, overlays ...overlay) (f *fleet, err error) {
 			return f, err
 		}
 		f.hosts = append(f.hosts, h)
-		if err := h.AddBridge(ctx, lab.IntegrationBridge); err != nil { // where [lab.Host.AddMachine] connects a machine first
+		if err := h.AddBridge(ctx, lab.IntegrationBridge); err != nil { // [lab.Host.AddMachine] connects a machine to this bridge first
 			return f, err
 		}
 		l, err := f.underlay.Connect(ctx, h, i+1)

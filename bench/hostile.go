@@ -23,7 +23,7 @@ const (
 	attackTime    = 10 * time.Second // duration of pings and puts beside each attack
 	attackPings   = 10 * time.Millisecond
 	restTime      = time.Minute // limit of the pause between attacks
-	restMemory    = 32 << 20    // bytes over idle that the daemon may keep
+	restMemory    = 32 << 20    // bytes that the daemon may hold in addition to its idle memory
 )
 
 // underAttack measures the cost of each attack for a daemon that serves a switch: its peak

@@ -48,7 +48,7 @@ type prober struct {
 
 	mu    sync.Mutex
 	sent  []time.Time
-	reply []time.Time // to each of sent; zero if none has arrived
+	reply []time.Time // time of the reply to each packet in sent; zero if no reply has arrived
 }
 
 func probe(ctx context.Context, m *lab.Machine, from, to string, interval time.Duration) (*prober, error) {
@@ -86,7 +86,7 @@ func (p *prober) send(ctx context.Context) {
 	}
 }
 
-// receive ends when the socket is closed.
+// receive records the replies until the socket is closed.
 func (p *prober) receive() {
 	b := make([]byte, 64)
 	for {
@@ -103,7 +103,8 @@ func (p *prober) receive() {
 	}
 }
 
-// answered returns when the first reply to a packet sent after a time arrived.
+// answered waits for a reply to a packet that was sent after the time after. It
+// returns the time when the first such reply arrived.
 func (p *prober) answered(ctx context.Context, after time.Time) (at time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -123,8 +124,9 @@ func (p *prober) answered(ctx context.Context, after time.Time) (at time.Time, e
 	return at, err
 }
 
-// outage returns the time during which packets were lost, their number, and that of all. Packets
-// after the last reply do not count.
+// outage returns the time during which packets were lost, the number of lost
+// packets, and the number of all packets. Packets after the last reply do not
+// count.
 func (p *prober) outage() (outage time.Duration, lost, of int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

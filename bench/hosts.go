@@ -86,12 +86,12 @@ func sharedHosts(ctx context.Context, rounds int) (section, []*trial, error) {
 	return ways, trials, err
 }
 
-// compared returns the table of everything but traffic.
+// compared returns the table of all measurements except traffic.
 func compared(trials []*trial, loads []*load2000) section {
 	rows := [][]string{{"what", "ofdvr", "OVN", "OVN over ofdvr"}}
 	add := func(what, format string, a, b sample) {
 		ratio := "–"
-		if slices.Min(a) > 0 {
+		if slices.Min(a) > 0 && slices.Min(b) > 0 { // differences of times may be negative
 			ratio = b.over(a).spread("%.1f")
 		}
 		rows = append(rows, []string{what, a.spread(format), b.spread(format), ratio})
@@ -99,7 +99,7 @@ func compared(trials []*trial, loads []*load2000) section {
 	quantiles := func(what string, a, b sample) {
 		add(what+", ms: median", "%.0f", a, b)
 		x, y, ratio := a.quantile(0.99), b.quantile(0.99), "–"
-		if x > 0 {
+		if x > 0 && y > 0 {
 			ratio = fmt.Sprintf("%.1f", y/x)
 		}
 		rows = append(rows, []string{what + ", ms: p99", fmt.Sprintf("%.0f", x), fmt.Sprintf("%.0f", y), ratio})
@@ -171,7 +171,7 @@ func newHostPaths(ctx context.Context, f *fleet, overlays []overlay) (*hostPaths
 func (p *hostPaths) measure(ctx context.Context, rounds int) (section, error) {
 	for round := range rounds {
 		for i := range p.ways {
-			w := &p.ways[(i+round)%len(p.ways)] // each is first in some rounds
+			w := &p.ways[(i+round)%len(p.ways)] // rotates the order, so that each way is measured first in some rounds
 			if err := w.round(ctx, p.machines, round%2); err != nil {
 				return "", fmt.Errorf("%s: %w", w.Name, err)
 			}

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	aroundKill = time.Second            // before and after
-	afterMove  = 300 * time.Millisecond // in which packets may still be lost
+	aroundKill = time.Second            // duration of probes before and after a kill
+	afterMove  = 300 * time.Millisecond // time after a move in which packets may still be lost
 	ms         = 1000
 )
 
@@ -28,10 +28,10 @@ type trial struct {
 	echoes  []io.Closer
 
 	// Milliseconds.
-	confirmed sample // one port more: until all hosts have confirmed it
-	reachable sample // one port more: until the first host reaches it
-	moved     sample // a move: the outage minus the time without a port
-	lost, of  sample // packets, while agents were killed and started again
+	confirmed sample // time until all hosts have confirmed a new port
+	reachable sample // time until the first host reaches a new port
+	moved     sample // outage during a move, minus the time without a port
+	lost, of  sample // lost packets and all packets, while agents were killed and started again
 }
 
 func newTrial(ctx context.Context, f *fleet, o overlay) (*trial, error) {
@@ -66,7 +66,7 @@ func (t *trial) close() {
 	}
 }
 
-// run makes one port more several times, and kills the agents several times.
+// run adds one port several times, and kills the agents several times.
 func (t *trial) run(ctx context.Context, ports, kills int) error {
 	for range ports {
 		if err := t.onePort(ctx); err != nil {
@@ -173,8 +173,9 @@ func (t *trial) move(ctx context.Context) error {
 	return nil
 }
 
-// kill kills the agents of all hosts under 200 packets a second, and starts them again at once. It
-// ends when all hosts have confirmed everything again.
+// kill kills the agents of all hosts, while a probe sends 200 packets a second,
+// and starts the agents again at once. It ends when all hosts have confirmed
+// everything again.
 func (t *trial) kill(ctx context.Context) error {
 	p, err := t.probe(ctx, probesCalm)
 	if err != nil {
@@ -206,7 +207,7 @@ func (t *trial) kill(ctx context.Context) error {
 	return nil
 }
 
-// losses returns the lost packets of each time that the agents were killed.
+// losses returns, for each kill of the agents, the number of lost packets.
 func (t *trial) losses() string {
 	out := make([]string, len(t.lost))
 	for i := range out {

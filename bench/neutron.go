@@ -78,7 +78,7 @@ func underNeutron(ctx context.Context, rounds int) (section, error) {
 // A place has two machines: on one host, or on two.
 type place struct {
 	name       string
-	l2, routed [2]path // without the extension, and with it
+	l2, routed [2]path // measurements without and with the extension
 }
 
 type cloudPaths struct {
@@ -189,7 +189,7 @@ func (n *cloudPaths) round(ctx context.Context, on bool, round int) error {
 		paths = append(paths, &w.l2[mode], &w.routed[mode])
 	}
 	for i := range paths {
-		p := paths[(i+round)%len(paths)] // each path is first in some rounds
+		p := paths[(i+round)%len(paths)] // rotates the order, so that each path is measured first in some rounds
 		if err := p.measure(ctx); err != nil {
 			return fmt.Errorf("%s: %w", p.Name, err)
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// onEach calls f for each host of a fleet, for all at once.
+// onEach calls f for all hosts of a fleet at the same time.
 func onEach(f func(host int) error) error {
 	var g errgroup.Group
 	for i := range fleetSize {

@@ -94,7 +94,7 @@ func setOVN(ctx context.Context, h *lab.Host, id, sb, address string) error {
 	_, err := h.Vsctl(ctx, "set", "Open_vSwitch", ".", "external_ids:system-id="+id, `external_ids:ovn-remote="`+sb+`"`,
 		"external_ids:ovn-encap-type=geneve", "external_ids:ovn-encap-ip="+address, "external_ids:ovn-set-local-ip=true",
 		"external_ids:ovn-remote-probe-interval=0", "external_ids:ovn-openflow-probe-interval=60", "other_config:bundle-idle-timeout=60",
-		"external_ids:ovn-monitor-all=true", // all hosts need everything; OVN is faster if it need not find that out
+		"external_ids:ovn-monitor-all=true", // all hosts need all data, and OVN is faster if it need not compute which data a host needs
 		"external_ids:ovn-bridge="+ovnBridge, "external_ids:ovn-bridge-datapath-type="+lab.Datapath())
 	return err
 }

@@ -36,7 +36,7 @@ func (o *ofnet) connect(ctx context.Context) error {
 		return nil
 	}
 	o.ctrl = ofctrl.NewController(o)
-	go o.ctrl.Connect(o.socket) // until the program ends, because ofnet cannot be stopped cleanly
+	go o.ctrl.Connect(o.socket) // runs until the program ends, because ofnet cannot be stopped cleanly
 	select {
 	case o.sw = <-o.connected:
 		return nil
@@ -133,7 +133,7 @@ func libFlow(i int) *openflow13.FlowMod {
 	f.Match.AddField(*openflow13.NewEthTypeField(0x0800))
 	f.Match.AddField(*openflow13.NewIpv4DstField(addr[:], nil))
 	out := openflow13.NewActionOutput(uint32(flowPort(i)))
-	out.MaxLen = 0 // for packets to a controller; libOpenflow sets 256
+	out.MaxLen = 0 // max_len matters only for packets to a controller; libOpenflow sets 256
 	apply := openflow13.NewInstrApplyActions()
 	for _, a := range []openflow13.Action{
 		openflow13.NewActionSetField(*openflow13.NewEthSrcField(router[:], nil)),

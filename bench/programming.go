@@ -17,7 +17,7 @@ import (
 type load struct {
 	n    int
 	mods []ofproto.FlowMod
-	file string // in the text form of ovs-ofctl
+	file string // file with the flows in the text form of ovs-ofctl
 }
 
 // routedFlows returns n flows of the most frequent kind of compile.Compile: one for each
@@ -60,11 +60,11 @@ func flowPort(i int) ofproto.PortNo   { return ofproto.PortNo(1 + i>>8) }
 // A contestant is a method to program flows.
 type contestant struct {
 	name  string
-	limit string // the baseline: the contestant that does the same as fast as the switch allows; "" for a baseline itself
+	limit string // name of the contestant that is the baseline of this one; "" if this one is a baseline
 	// prepare does the untimed work and returns the timed function run. done, if not nil, is
 	// called after run has returned and the flows were counted.
 	prepare func(ctx context.Context, b *wireBridge, l *load) (run func(context.Context) error, done func(), err error)
-	lossy   bool // it may lose flows; the benchmark counts these and does not fail
+	lossy   bool // the contestant may lose flows; the benchmark counts lost flows and does not fail
 
 	rates sample // flows a second
 	lost  int    // the largest number of missing flows after a run
@@ -105,7 +105,7 @@ func contestants(peer *ofnet) []*contestant {
 		plainUnix = "pre-encoded plain, Unix socket"
 		plainTCP  = "pre-encoded plain, TCP"
 	)
-	return []*contestant{ // each next to its baseline, because the speed of a machine varies
+	return []*contestant{ // each contestant is next to its baseline, because the speed of a machine varies
 		{name: bundleLimit, prepare: preEncoded("unix", encodeBundle)},
 		{name: "**ofdvr bundle, Unix socket**", limit: bundleLimit, prepare: committed("unix")},
 		{name: bundleTCP, prepare: preEncoded("tcp", encodeBundle)},
@@ -134,7 +134,7 @@ func programmingTable(ctx context.Context, b *wireBridge, cs []*contestant, n, r
 	for round := range rounds {
 		var line strings.Builder
 		for i := range cs {
-			c := cs[(i+round)%len(cs)] // each is first in some rounds
+			c := cs[(i+round)%len(cs)] // rotates the order, so that each contestant is measured first in some rounds
 			if err := c.measure(ctx, b, l, runs); err != nil {
 				return nil, fmt.Errorf("%s, %d flows: %w", c.name, n, err)
 			}

@@ -61,7 +61,7 @@ func readback(ctx context.Context, rounds int) (section, error) {
 	rs := readers()
 	for round := range rounds {
 		for i := range rs {
-			r := rs[(i+round)%len(rs)] // each is first in some rounds
+			r := rs[(i+round)%len(rs)] // rotates the order, so that each reader is measured first in some rounds
 			if err := b.settle(ctx); err != nil {
 				return "", err
 			}

@@ -57,7 +57,7 @@ func (d drift) from(mods []ofproto.FlowMod) []ofproto.Flow {
 type mender struct {
 	name    string
 	prepare func(ctx context.Context, b *wireBridge, t *task) (run func(context.Context) error, done func(), err error)
-	looks   bool // it only finds differences
+	looks   bool // the mender finds differences but does not repair them
 
 	ms sample
 }
@@ -130,7 +130,7 @@ func mendRounds(ctx context.Context, b *wireBridge, t *task, ms []*mender, round
 	for round := range rounds {
 		var line strings.Builder
 		for i := range ms {
-			m := ms[(i+round)%len(ms)] // each is first in some rounds
+			m := ms[(i+round)%len(ms)] // rotates the order, so that each mender is measured first in some rounds
 			if err := m.measure(ctx, b, t); err != nil {
 				return fmt.Errorf("%s: %w", m.name, err)
 			}

@@ -20,11 +20,11 @@ import (
 const (
 	idleRouters = 100
 	manyRouters = 500
-	calm        = 10 * time.Second  // until the work of the start is over
-	collected   = 130 * time.Second // until Go's garbage collector has run, which it does at least every two minutes
+	calm        = 10 * time.Second  // pause in which the daemon finishes the work of its start
+	collected   = 130 * time.Second // pause in which Go's garbage collector runs, because it runs at least every two minutes
 	idleTime    = 30 * time.Second
 	repairs     = 40
-	repairPause = 1100 * time.Millisecond // so that the rate limit of repairs does not apply
+	repairPause = 1100 * time.Millisecond // pause between repairs, longer than the daemon's limit requires
 )
 
 // scale measures the cost of the daemon: on an idle host with few and with many routers;
@@ -97,7 +97,7 @@ type daemon struct {
 	h        *lab.Host
 	p        *lab.Process
 	topology string        // its file
-	settled  time.Duration // from its start until everything was confirmed
+	settled  time.Duration // time from the daemon's start until all flows were confirmed
 }
 
 func (d *daemon) close() { d.h.Close() }
@@ -196,7 +196,7 @@ func (d *daemon) repair(ctx context.Context) (sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	added := make(chan time.Time, 100) // more than are unread at any time
+	added := make(chan time.Time, 100) // capacity larger than the number of unread values at any time
 	conn := ofconn.New(nc, ofconn.Config{})
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)

@@ -15,7 +15,7 @@ import (
 const (
 	scrapedPorts = 100_000
 	scrapeCount  = 20
-	scrapePause  = time.Second // much more often than Prometheus
+	scrapePause  = time.Second // time between two scrapes, much less than Prometheus' interval
 	extraPorts   = 1000        // ports that are made and changed repeatedly
 	scrapeHalves = 6           // the daemon reads that many flows in 2^scrapeHalves parts
 )

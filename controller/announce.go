@@ -37,7 +37,7 @@ type announced struct {
 
 type announcement struct {
 	compile.Announcement
-	times int // still to send
+	times int // number of times that it is still to be sent
 }
 
 func newAnnouncements() announcements {

@@ -41,10 +41,10 @@ func TestAsk(t *testing.T) {
 		close(hold)
 		<-c.stopped
 		if _, err := ask(context.WithoutCancel(ctx), c, func(*world) int { return 7 }); !errors.Is(err, errStopping) {
-			t.Errorf("a request after the end: %v", err)
+			t.Errorf("request after the world has ended: %v", err)
 		}
 		if err := <-errs; err != nil && !errors.Is(err, errStopping) {
-			t.Errorf("a request during the end: %v", err)
+			t.Errorf("request while the world ends: %v", err)
 		}
 		if _, err := c.Await(context.WithoutCancel(ctx), ledger.Result{Intent: new(ledger.Intent)}); !errors.Is(err, errStopping) {
 			t.Errorf("Await after the end: %v", err)

@@ -147,7 +147,7 @@ func (w *world) takeOver() {
 		w.hosts.Expect(time.Now())
 	}
 	if w.fabric != nil && w.fabric.session != nil {
-		w.fabric.session.lead() // it knows where machines are, on which the flows of the others depend
+		w.fabric.session.lead() // the fabric bridge comes first, because it knows the hosts of machines, on which the flows of routers depend
 		return
 	}
 	w.leadRouters()
@@ -205,7 +205,7 @@ func (c *Controller) switchReported(w *world, s *session, id string, r reconcile
 	if st == w.fabric {
 		w.fabricConfirmed()
 	}
-	if first && st.applied.gen != 0 && st == w.fabric { // messages did not pass before
+	if first && st.applied.gen != 0 && st == w.fabric { // before the first program, messages to other hosts could not pass
 		w.hosts.Greet()
 		c.tickHosts(w)
 	}

@@ -42,7 +42,7 @@ func (s *session) probe(ctx context.Context) (compile.Capabilities, error) {
 		return 0, fmt.Errorf("delete the probes of capabilities: %w", err)
 	}
 	if lacks := (compile.CanAll &^ can).Names(); len(lacks) > 0 {
-		s.log.Info("switch lacks capabilities, the kernel routes what needs them", zap.String("lacks", strings.Join(lacks, ",")))
+		s.log.Info("switch lacks capabilities, the kernel routes the packets that need them", zap.String("lacks", strings.Join(lacks, ",")))
 	}
 	return can, nil
 }
@@ -85,7 +85,7 @@ func (c *Controller) probeAndLead(ctx context.Context, s *session) error {
 func (c *Controller) switchProbed(w *world, s *session, can compile.Capabilities, places []ofproto.FlowStats) {
 	s.can, s.probed = can, true
 	if w.fabric != nil && w.fabric.session == s {
-		w.recall(places) // what was read during the standby may be old
+		w.recall(places) // places that were read during the standby may be outdated
 		w.leadRouters()
 	}
 	for id, st := range w.states() {

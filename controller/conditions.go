@@ -14,7 +14,7 @@ import (
 // if it is not known, or if no router uses the object.
 type Condition struct {
 	Revision   uint64    // revision of the intent that it describes
-	Programmed bool      // the switches have confirmed the object
+	Programmed bool      // the switches have confirmed the object; the machine of a port has the tag of its network
 	Since      time.Time // time of the last change of Programmed
 	Pending    []Pending // reasons why the object is not programmed
 
@@ -67,7 +67,7 @@ func (c *Controller) condition(w *world, o ledger.Object) (cond Condition) {
 	}
 	var yes, no time.Time // the latest change to programmed, and the first change to not programmed
 	for _, st := range routers {
-		if isPort && st.serves(&port) { // then other pending changes do not matter
+		if isPort && st.serves(&port) { // the port is programmed, whatever other changes are pending
 			yes = latest(yes, st.changes.servedSince(&port))
 			continue
 		}
@@ -83,10 +83,15 @@ func (c *Controller) condition(w *world, o ledger.Object) (cond Condition) {
 		if no.IsZero() || since.Before(no) {
 			no = since
 		}
-		for _, p := range pending { // each router waits for the fabric bridge too
+		for _, p := range pending { // omits duplicates, because each router also waits for the fabric bridge
 			if !slices.Contains(cond.Pending, p) {
 				cond.Pending = append(cond.Pending, p)
 			}
+		}
+	}
+	if isPort {
+		if reason, _ := w.untaggedPort(port.ID); reason != "" {
+			cond.Pending = append(cond.Pending, Pending{Reason: reason})
 		}
 	}
 	cond.Programmed, cond.Since = len(cond.Pending) == 0, yes

@@ -34,11 +34,11 @@ func TestConditionsOfHost(t *testing.T) {
 		want   Condition
 	}{
 		{"confirmed", func(*routing.Model, *world) {}, Condition{Programmed: true, Since: at.Add(3 * time.Second)}},
-		{"a router of this host is away", func(_ *routing.Model, w *world) { w.routers["r2"].session = nil },
+		{"a router without a network between hosts is disconnected", func(_ *routing.Model, w *world) { w.routers["r2"].session = nil },
 			Condition{Programmed: true, Since: at.Add(3 * time.Second)}},
-		{"a router between hosts is away", func(_ *routing.Model, w *world) { w.routers["r1"].session = nil },
+		{"a router on a network between hosts is disconnected", func(_ *routing.Model, w *world) { w.routers["r1"].session = nil },
 			Condition{Since: at.Add(time.Second), Pending: []Pending{{"r1", "the bridge is managed, but no OVSDB is configured: start with --ovsdb, or set managed: false"}}}},
-		{"a router of this host is between hosts with uplinks", func(m *routing.Model, w *world) {
+		{"uplinks carry the network of a disconnected router", func(m *routing.Model, w *world) {
 			w.routers["r2"].session = nil
 			m.Hosts[0].Uplink, m.Hosts[1].Uplink = "eth1", "eth1"
 		}, Condition{Since: at.Add(2 * time.Second), Pending: []Pending{{"r2", "the bridge is managed, but no OVSDB is configured: start with --ovsdb, or set managed: false"}}}},
@@ -48,7 +48,7 @@ func TestConditionsOfHost(t *testing.T) {
 			w.routers["r1"].wanted = w.fabric.wanted
 			w.routers["r1"].applied.revision = 9
 		}, Condition{Since: at.Add(time.Second), Pending: []Pending{{routing.FabricBridge, "its flows are being changed (settled)"}}}},
-		{"no router between hosts, and the fabric is away", func(m *routing.Model, w *world) {
+		{"the fabric bridge is disconnected, and no router is on a network between hosts", func(m *routing.Model, w *world) {
 			w.fabric.session = nil
 			m.Routers = m.Routers[1:]
 		}, Condition{Since: at.Add(3 * time.Second), Pending: []Pending{{routing.FabricBridge, "the bridge is managed, but no OVSDB is configured: start with --ovsdb, or set managed: false"}}}},
@@ -78,5 +78,40 @@ func TestConditionsOfHost(t *testing.T) {
 				t.Errorf("got  %+v\nwant %+v", got, tt.want)
 			}
 		})
+	}
+}
+
+// A port whose machine is on this host is programmed when the machine has the tag of its network.
+func TestConditionsOfPortNeedTheTag(t *testing.T) {
+	m := routing.Model{
+		Networks: []routing.Network{{ID: "blue", VNI: 7}, {ID: "green", VLAN: 3}},
+		Ports:    []routing.Port{{ID: "b", Network: "blue", MAC: ofproto.MAC{2, 0, 0, 0, 0, 1}}, {ID: "g", Network: "green", MAC: ofproto.MAC{2, 0, 0, 0, 0, 2}}},
+	}
+	const being = "the tag of port b on the integration bridge is being set"
+	for name, c := range map[string]struct {
+		port     string
+		machines map[string]uint16
+		tags     map[string]uint16
+		want     string
+	}{
+		"on no port here":           {"b", nil, map[string]uint16{"blue": 5}, ""},
+		"right tag":                 {"b", map[string]uint16{"b": 5}, map[string]uint16{"blue": 5}, ""},
+		"no tag":                    {"b", map[string]uint16{"b": 0}, map[string]uint16{"blue": 5}, being},
+		"wrong tag":                 {"b", map[string]uint16{"b": 6}, map[string]uint16{"blue": 5}, being},
+		"the network has no tag":    {"b", map[string]uint16{"b": 0}, nil, "network blue has no tag on this host yet"},
+		"ofdvr does not set tags":   {"g", map[string]uint16{"g": 0}, nil, ""},
+		"another machine has none":  {"b", map[string]uint16{"b": 5, "g": 9}, map[string]uint16{"blue": 5}, ""},
+		"a tag of ofdvr that stays": {"g", map[string]uint16{"g": 5}, nil, "the tag of port g on the integration bridge is being set"},
+	} {
+		w := &world{lead: true, routers: make(map[string]*routerState), intent: &ledger.Intent{Index: routing.NewIndex(&m)}}
+		w.lifecycle.Machines, w.lifecycle.Tags = c.machines, c.tags
+		got := new(Controller).condition(w, ledger.Object{Kind: routing.KindPort, ID: c.port})
+		var want []Pending
+		if c.want != "" {
+			want = []Pending{{Reason: c.want}}
+		}
+		if got.Programmed != (want == nil) || !slices.Equal(got.Pending, want) {
+			t.Errorf("%s: %+v, want pending %v", name, got, want)
+		}
 	}
 }

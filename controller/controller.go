@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ofdvr/ofdvr/controller/counters"
+	"github.com/ofdvr/ofdvr/controller/hosts"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/lifecycle"
 	"github.com/ofdvr/ofdvr/controller/machines"
@@ -48,6 +49,9 @@ type Config struct {
 	// Current reports whether the current version of the topology file is in the intent, or was
 	// rejected. nil means always.
 	Current func() bool
+	// Claims receives all claims of this host when some have changed, for the store that hosts share.
+	// It must not block. nil means that there is no such store.
+	Claims func(map[hosts.ClaimedPort]hosts.Claim)
 	// Version is ofdvr's version, which other hosts show.
 	Version string
 	// EchoInterval is the time after which a silent switch is probed. After twice that time it

@@ -16,7 +16,7 @@ func TestDescriber(t *testing.T) {
 		&ofproto.FlowMod{}: "unknown flow",
 	} {
 		if got := describe(ofproto.Refused(m, 0).Mod); got != want {
-			t.Errorf("%v is described as %q, want %q", m, got, want)
+			t.Errorf("description of %v: got %q, want %q", m, got, want)
 		}
 	}
 }

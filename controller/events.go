@@ -6,6 +6,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/doctor"
+	"github.com/ofdvr/ofdvr/controller/hosts"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/lifecycle"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
@@ -85,6 +86,12 @@ type (
 		packet  ofproto.PacketIn
 	}
 
+	// claimsStored: claims of hosts have changed in the store that hosts share.
+	claimsStored struct {
+		all     hosts.Stored // replaces all claims if it is not nil
+		changes []hosts.StoredChange
+	}
+
 	// probesRequested: probe all other hosts.
 	probesRequested struct {
 		answer chan<- map[string]doctor.Probes
@@ -143,6 +150,8 @@ func (c *Controller) handle(w *world, e event) {
 		c.leave(w, e.session)
 	case messageReceived:
 		c.messageReceived(w, e.session, e.packet)
+	case claimsStored:
+		c.claimsStored(w, e.all, e.changes)
 	case probesRequested:
 		w.startProbes(e.answer)
 	case waitBegun:

@@ -29,19 +29,21 @@ func (c *Controller) setFabric(w *world) (left *session) {
 		w.fabric = &routerState{router: &routing.Router{ID: routing.FabricBridge, Fallback: routing.FallbackNone,
 			Bridge: routing.Bridge{Managed: true, Name: routing.FabricBridge}}}
 		w.hosts = hosts.New(c.cfg.Host, c.cfg.Version, rand.Uint64())
+		w.hosts.Share(w.stored)
 		w.seen = newObserved(c.log)
 		if w.lead {
 			w.hosts.Expect(time.Now())
 		}
 		if w.plugged != nil {
-			changed, _ := w.hosts.SetOwn(w.plugged)
-			w.move(changed)
+			w.move(w.hosts.SetOwn(w.plugged, w.lifecycle.Turns))
+			w.move(slices.Collect(w.intent.Index.Guests(w.host)))
 		}
 		w.digest = topology.DigestOf(w.intent.Index)
 		w.hosts.SetIntent(w.digest.String())
 	case !spans && w.fabric != nil:
 		left, w.fabric, w.hosts, w.seen, w.recalled = w.fabric.session, nil, nil, nil, false
 		w.replace(w.intent.Index)
+		c.keepTurns(map[string]uint64{})
 	}
 	if spans {
 		var peers []string
@@ -108,7 +110,10 @@ func (w *world) portsOf(st *routerState) (names []string) {
 // fabricPorts returns the names, sorted, of the ports that the fabric bridge of the host called id
 // needs.
 func fabricPorts(x *routing.Index, id string) []string {
-	names := []string{routing.TunnelGeneve.PortName(), routing.TunnelVXLAN.PortName()}
+	var names []string
+	for _, t := range routing.TunnelTypes(x, id) {
+		names = append(names, t.PortName())
+	}
 	for n := range x.Networks("") {
 		if routing.CarrierOf(x, id, &n) != routing.NotCarried {
 			names = append(names, n.FabricPort())
@@ -180,6 +185,9 @@ func (w *world) where(p routing.Port) routing.Port {
 	switch by := routing.CarrierOf(w.intent.Index, w.host, &n); {
 	case n.VNI != 0:
 		p.Host = w.hosts.Place(p.ID, p.Host)
+		if _, here := slices.BinarySearch(w.plugged, p.ID); p.Host == w.host && !here && w.plugged != nil {
+			p.Host = "" // the intent expects it here
+		}
 	case by == routing.NotCarried || w.plugged == nil:
 	default: // flows depend only on whether the machine is on this host
 		if _, here := w.machines[p.ID]; here {
@@ -246,38 +254,66 @@ func (c *Controller) machinesPlugged(w *world, ports []string) {
 	first := w.plugged == nil
 	w.plugged = ports
 	if w.hosts != nil {
-		changed, send := w.hosts.SetOwn(ports)
-		w.move(changed)
+		w.move(w.hosts.SetOwn(ports, w.lifecycle.Turns))
 		if first {
 			w.moveTagged()
+			w.move(slices.Collect(w.intent.Index.Guests(w.host)))
 		}
-		w.sendMessages(send)
+		c.keepTurns(w.hosts.Turns())
+	}
+	w.claims = true
+}
+
+// keepTurns keeps the turns of machines in the database, for the next daemon.
+func (c *Controller) keepTurns(turns map[string]uint64) {
+	if c.lifecycle != nil && turns != nil {
+		c.lifecycle.KeepTurns(turns)
 	}
 }
 
-// tickHosts sends the messages that are due.
+// tickHosts makes messages to other hosts due, and notices which hosts have become silent.
 func (c *Controller) tickHosts(w *world) {
 	w.endProbes()
 	if w.hosts == nil || !w.lead {
 		return
 	}
-	send, _, changed := w.hosts.Tick(time.Now())
-	w.move(changed)
+	w.move(w.hosts.Tick(time.Now()))
 	w.seen.listen(w.hosts, time.Now())
-	w.sendMessages(send)
 }
 
-// sendMessages queues messages to other hosts. If the queue is full, it drops them.
-func (w *world) sendMessages(messages []hosts.Frame) {
-	if w.fabric == nil || w.fabric.session == nil || !w.lead {
+// sendMessages wakes the sender of messages to other hosts if some are due. They stay in w.hosts until
+// the sender takes them.
+func (w *world) sendMessages() {
+	if w.fabric == nil || w.fabric.session == nil || !w.lead || !w.hosts.Pending() {
 		return
 	}
-	for _, m := range messages {
-		select {
-		case w.fabric.session.messages <- m:
-		default:
-		}
+	select {
+	case w.fabric.session.messages <- struct{}{}:
+	default: // already awake
 	}
+}
+
+// A datagram is a message to some other hosts.
+type datagram struct {
+	to   []routing.Host
+	data string
+}
+
+// takeMessages returns the messages to send by a session.
+func (w *world) takeMessages(s *session) (out []datagram) {
+	if w.fabric == nil || w.fabric.session != s || !w.lead {
+		return nil
+	}
+	for _, f := range w.hosts.Take(time.Now()) {
+		d := datagram{data: string(f.Data)}
+		for _, id := range f.To {
+			if h := w.intent.Index.Host(id); h != nil {
+				d.to = append(d.to, *h)
+			}
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // messageReceived handles a message of another host.
@@ -289,7 +325,7 @@ func (c *Controller) messageReceived(w *world, s *session, p ofproto.PacketIn) {
 	if role, ours := compile.RoleOf(p.Cookie); !ok || !ours || role != compile.RoleHello {
 		return
 	}
-	send, changed, echo, err := w.hosts.Received(from.ID, []byte(p.Data), time.Now())
+	changed, echo, err := w.hosts.Received(from.ID, []byte(p.Data), time.Now())
 	if err != nil {
 		if n, ok := c.refusals.sample("message of host " + from.ID); ok {
 			c.log.Warn("ignored a message of another host", zap.String("host", from.ID), zap.Error(err), zap.Int("unlogged", n))
@@ -300,7 +336,10 @@ func (c *Controller) messageReceived(w *world, s *session, p ofproto.PacketIn) {
 		w.probeAnswered(echo)
 	}
 	w.move(changed)
-	w.sendMessages(send)
+	if len(changed) > 0 {
+		c.keepTurns(w.hosts.Turns())
+		w.claims = true
+	}
 }
 
 // fabricAsyncConfig is [asyncConfig] with the messages of other hosts, for the master.
@@ -310,57 +349,32 @@ var fabricAsyncConfig = func() ofproto.SetAsync {
 	return c
 }()
 
-// sendMessages sends the queued messages to other hosts.
+// sendMessages sends the messages to other hosts when the world has some.
 func (c *Controller) sendMessages(ctx context.Context, s *session) error {
 	for {
-		var m hosts.Frame
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case m = <-s.messages:
+		case <-s.messages:
 		}
-		host, err := ask(ctx, c, func(w *world) *routing.Host { return w.intent.Index.Host(m.To) })
+		messages, err := ask(ctx, c, func(w *world) []datagram { return w.takeMessages(s) })
 		if err != nil {
 			return err
 		}
-		if host == nil {
-			continue
-		}
-		port, ok := s.ports.numbers()[host.Tunnel.Type.PortName()]
-		if !ok {
-			continue
-		}
-		out := ofproto.PacketOut{Buffer: ofproto.NoBuffer, InPort: ofproto.PortController, Data: string(m.Data),
-			Actions: ofproto.ActionsOf(ofproto.SetField{Field: ofproto.TunID(0)}, ofproto.SetField{Field: ofproto.TunDst(host.Tunnel.Address)}, ofproto.Output{Port: port})}
-		if err := s.conn.Send(ctx, out); err != nil {
-			return fmt.Errorf("send a message to host %s: %w", m.To, err)
+		ports := s.ports.numbers()
+		for _, m := range messages {
+			for i := range m.to {
+				h := &m.to[i]
+				port, ok := ports[h.Tunnel.Type.PortName()]
+				if !ok {
+					continue
+				}
+				out := ofproto.PacketOut{Buffer: ofproto.NoBuffer, InPort: ofproto.PortController, Data: m.data,
+					Actions: ofproto.ActionsOf(ofproto.SetField{Field: ofproto.TunID(0)}, ofproto.SetField{Field: ofproto.TunDst(h.Tunnel.Address)}, ofproto.Output{Port: port})}
+				if err := s.conn.Send(ctx, out); err != nil {
+					return fmt.Errorf("send a message to host %s: %w", h.ID, err)
+				}
+			}
 		}
 	}
-}
-
-// spans reports whether p can be on another host.
-func (w *world) spans(p *routing.Port) bool {
-	n, _ := w.intent.Index.Network(p.Network)
-	return n.VNI != 0 && p.Host != ""
-}
-
-// betweenHosts adds a remark to the path of a switched packet if the packet goes from one host
-// to another.
-func (c *Controller) betweenHosts(ctx context.Context, t *TracedPath) error {
-	type hosts struct{ from, to string }
-	at, err := ask(ctx, c, func(w *world) (at hosts) {
-		if w.fabric == nil {
-			return at
-		}
-		from, _ := w.placed.Port(t.From.Port)
-		to, _ := w.placed.Port(t.To.Port)
-		if w.spans(&from) && w.spans(&to) && from.Host != to.Host {
-			at.from, at.to = from.Host, to.Host
-		}
-		return at
-	})
-	if at.from != "" {
-		t.Host, t.Remark = at.from, fmt.Sprintf("it goes from host %s to host %s by a tunnel", at.from, at.to)
-	}
-	return err
 }

@@ -15,7 +15,7 @@ import (
 // A Flow is an installed flow of a router's bridge.
 type Flow struct {
 	ofproto.FlowStats
-	Text string // in the syntax of ovs-ofctl --names, without counters and cookie
+	Text string // the flow in the syntax of ovs-ofctl --names, without counters and cookie
 	// Object is the object that the flow is for; nil if the flow is not ours.
 	Object *routing.Object
 	Does   string // the flow's purpose

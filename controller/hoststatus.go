@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ofdvr/ofdvr/controller/hosts"
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/routing"
 )
@@ -17,12 +18,25 @@ type HostStatus struct {
 	Tunnel  string    `json:"tunnel,omitempty"`         // type and address; absent if the host has no tunnels
 	Uplink  string    `json:"uplink,omitempty"`         // interface; absent: it has none
 	Heard   time.Time `json:"heard,omitzero"`           // time of the last message; absent before the first, and for this host
-	Alive   bool      `json:"alive"`                    // messages pass
+	Alive   bool      `json:"alive"`                    // its messages arrive
+	Deaf    bool      `json:"deaf,omitempty"`           // the host reports that our messages do not arrive there
 	Version string    `json:"version,omitempty"`        // version of its ofdvr; absent if not known
-	Differs bool      `json:"intent_differs,omitempty"` // its intent differs from ours
+	Differs bool      `json:"intent_differs,omitempty"` // the host's intent differs from ours
 	Ports   int       `json:"machines"`                 // number of machines that are plugged in there
-	// Problems are those of the Status that concern the host.
+	// Problems has the problems of the Status that concern the host.
 	Problems []string `json:"problems,omitempty"`
+	// InEtcd is what the host has written in etcd; absent if the intent is not shared in etcd, or etcd
+	// does not answer.
+	InEtcd *HostInEtcd `json:"in_etcd,omitempty"`
+}
+
+// HostInEtcd is what a host has written about itself in etcd.
+type HostInEtcd struct {
+	Alive    bool      `json:"alive"` // its daemon is in touch with etcd; if not, the other fields are absent
+	Started  time.Time `json:"started,omitzero"`
+	Revision uint64    `json:"revision,omitempty"` // of etcd, that its switches have confirmed
+	Machines int       `json:"machines,omitempty"`
+	Problems int       `json:"problems,omitempty"`
 }
 
 // hostStatus returns the status of all hosts.
@@ -30,7 +44,7 @@ func (c *Controller) hostStatus(w *world, problems []hostProblem) (out []HostSta
 	known := make(map[string]HostStatus)
 	if w.hosts != nil {
 		for _, s := range w.hosts.States(time.Now()) {
-			known[s.Host] = HostStatus{Heard: s.Heard, Alive: s.Alive, Version: s.Version, Differs: !s.SameIntent, Ports: s.Machines}
+			known[s.Host] = HostStatus{Heard: s.Heard, Alive: s.Alive, Deaf: s.Deaf, Version: s.Version, Differs: !s.SameIntent, Ports: s.Machines}
 		}
 	}
 	for h := range w.intent.Index.Hosts("") {
@@ -55,7 +69,7 @@ func (c *Controller) hostStatus(w *world, problems []hostProblem) (out []HostSta
 // A hostProblem is a problem between hosts.
 type hostProblem struct {
 	text  string
-	hosts []string // that it concerns
+	hosts []string // the hosts that it concerns
 }
 
 // hostProblems returns the problems between hosts.
@@ -67,10 +81,13 @@ func (c *Controller) hostProblems(w *world) (out []hostProblem) {
 	add := func(hosts []string, format string, args ...any) {
 		out = append(out, hostProblem{fmt.Sprintf(format, args...), hosts})
 	}
-	var silent, differ []string
+	var silent, deaf, differ []string
 	for _, s := range w.hosts.States(time.Now()) {
 		if s.Silent {
 			silent = append(silent, s.Host)
+		}
+		if s.Deaf {
+			deaf = append(deaf, s.Host)
 		}
 		if s.Alive && !s.SameIntent {
 			differ = append(differ, s.Host)
@@ -78,7 +95,11 @@ func (c *Controller) hostProblems(w *world) (out []hostProblem) {
 	}
 	if len(silent) > 0 {
 		add(silent, "no messages from %s: packets may not pass between its machines and those of this host. "+
-			"Check whether ofdvr runs there, and whether tunnel packets pass (ofdvr doctor); routing goes on as if they did", plural("host", silent))
+			"Check whether ofdvr runs there, and whether tunnel packets pass (ofdvr doctor); routing goes on with what this host knew before", plural("host", silent))
+	}
+	if len(deaf) > 0 {
+		add(deaf, "messages of this host do not arrive at %s, but messages of that host arrive here: packets to its machines may be lost. "+
+			"Check whether a firewall or router drops tunnel packets from this host (ofdvr doctor); routing goes on as if they passed", plural("host", deaf))
 	}
 	if len(differ) > 0 {
 		add(differ, "%s has another intent than this host: give all hosts the same file (ofdvr status shows the hash)", plural("host", differ))
@@ -90,10 +111,19 @@ func (c *Controller) hostProblems(w *world) (out []hostProblem) {
 		}
 		p, _ := x.Port(id)
 		at := w.hosts.Reporters(id, p.Host)
-		add(at, "the machine of port %s is plugged in on hosts %s: %s, where it was plugged in last, has it. Unplug it elsewhere, or give one of the machines another ID",
-			id, strings.Join(at, " and "), at[0])
+		add(at, "the machine of port %s is plugged in on hosts %s: %s, %s, has it. Unplug it elsewhere, or give one of the machines another ID",
+			id, strings.Join(at, " and "), at[0], reasons[w.hosts.Why(id, p.Host)])
 	}
 	return out
+}
+
+// reasons says why a host has a machine that several hosts claim.
+var reasons = map[hosts.Reason]string{
+	hosts.OnlyClaim:   "which alone reports it",
+	hosts.OthersQuiet: "whose messages arrive",
+	hosts.LastPlugged: "where it was plugged in last",
+	hosts.Intended:    "which the intent names",
+	hosts.LowestID:    "whose ID is the lowest",
 }
 
 // maxConflictProblems limits the problems about machines that are on several hosts. Up to this
@@ -111,7 +141,7 @@ func (c *Controller) alone(x *routing.Index) []hostProblem {
 	case !some:
 		return nil
 	case h == nil:
-		return []hostProblem{{text: fmt.Sprintf("the intent has hosts, but none is called %q, the name of this host: no packets pass to other hosts. Add it to the hosts, or give --host", c.cfg.Host)}}
+		return []hostProblem{{text: fmt.Sprintf("the intent has hosts, but none is called %q, the ID of this host: no packets pass to other hosts. Add this host to the intent, or set --host", c.cfg.Host)}}
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func (l LimitStatus) String() string {
 // limits records the limits that were reached recently.
 type limits struct {
 	mu  sync.Mutex
-	hit map[string]*LimitStatus // by name; at most one for each text
+	hit map[string]*LimitStatus // reached limits by name; at most one for each text
 }
 
 func (l *limits) reached(name, by string, n int, now time.Time) {
@@ -92,18 +92,18 @@ func (c *Controller) memoryShort(bridge string) {
 // limitTexts has for each limit the effect and, after "; ", the remedy.
 var limitTexts = func() map[string]string {
 	texts := map[string]string{
-		"accept":        "a connection of a switch could not be accepted; see the log for the reason, such as too many open files, and what has them open (ls /proc/$(pidof ofdvr)/fd)",
-		"switch_memory": "a bridge reports more unwanted ports, flows, groups or meters than there is memory for, so the rest is read in parts, and ports lack names; find the bridge that has that many (ofdvr status, ovs-ofctl dump-flows), and delete them or end the peer",
+		"accept":        "a connection of a switch could not be accepted; see the log for the reason, such as too many open files, and which files ofdvr has open (ls /proc/$(pidof ofdvr)/fd)",
+		"switch_memory": "a bridge reports more unwanted ports, flows, groups or meters than the daemon has memory for, so it reads them in parts, and ports lack names; find the bridge (ofdvr status, ovs-ofctl dump-flows), and delete the unwanted objects or stop the peer",
 
-		"http_limited queue_timeout":        "a request waited too long for its turn and was refused; have fewer programs read this address, or less often",
+		"http_limited queue_timeout":        "a request waited too long for its turn and was refused; let fewer programs read this address, or let them read less often",
 		"http_limited response_too_large":   "an answer would have been too large and was refused; read it at the API (--api)",
-		"http_limited too_many_clients":     "a watcher was refused, there are too many of them; close pages and programs that watch this address, or have them use the API (--api)",
+		"http_limited too_many_clients":     "a watcher was refused, because there are too many; close pages and programs that watch this address, or have them use the API (--api)",
 		"http_limited too_many_connections": "a connection was closed for a new one, because too many were open; find the clients that have them (ss -tnp), and let these reuse connections",
-		"http_limited read_timeout":         "a client that does not read was disconnected; see whether it hangs, or its network does (ss -tnp)",
-		"http_limited response_memory":      "a client that read an old answer slowly was disconnected to make room; have fewer clients read large answers at a time",
+		"http_limited read_timeout":         "a client that does not read was disconnected; check whether the client or its network hangs (ss -tnp)",
+		"http_limited response_memory":      "a client that read an old answer slowly was disconnected to free memory; let fewer clients read large answers at the same time",
 		"http_limited body_too_large":       "a request with a body that is too long was refused; send fewer objects at a time",
-		"http_limited body_timeout":         "a request with a body that came too slowly was refused; see whether the client hangs, or its network does",
-		"http_limited body_memory":          "a request was refused, because the bodies of all requests need too much memory, and its body came the slowest; have fewer clients write large bodies at a time",
+		"http_limited body_timeout":         "a request with a body that came too slowly was refused; check whether the client or its network hangs",
+		"http_limited body_memory":          "a request was refused, because the bodies of all requests need too much memory, and its body was the slowest; let fewer clients send large bodies at the same time",
 	}
 	for _, r := range refusalReasons {
 		texts["openflow_disconnects "+r.reason] = r.text
@@ -113,5 +113,6 @@ var limitTexts = func() map[string]string {
 	}
 	texts["interface_limited_packets unknown"] = "packets to unknown addresses beyond unknown_rate were dropped; see which machine scans the subnet (tcpdump on the tap), or raise the router's unknown_rate"
 	texts["fabric_dropped_packets flood"] = "broadcasts to other hosts beyond 1000 a second on one network were dropped; see which machine sends them (ofdvr flows br-fabric, tcpdump), or set broadcast: dhcp or none for the network"
+	texts["fabric_dropped_packets crowded"] = "packets of machines that are not declared were dropped, because one network has more than 1024 of them on this host; see which machine sends from many MAC addresses (ovs-appctl fdb/show br-int, tcpdump), or declare the ports of the machines"
 	return texts
 }()

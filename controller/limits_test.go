@@ -69,7 +69,9 @@ func TestLimitsAreReported(t *testing.T) {
 	for kind := range counters.LimitedKinds {
 		all = append(all, limit{"interface_limited_packets " + kind, "network of interface i1, router r1", func(c *Controller) { c.packetsLimited("r1", "i1", kind, 1) }})
 	}
-	all = append(all, limit{"fabric_dropped_packets flood", "bridge br-fabric", func(c *Controller) { c.packetsLimited(routing.FabricBridge, "", "flood", 1) }})
+	for _, kind := range []string{"crowded", "flood"} {
+		all = append(all, limit{"fabric_dropped_packets " + kind, "bridge br-fabric", func(c *Controller) { c.packetsLimited(routing.FabricBridge, "", kind, 1) }})
+	}
 	texts := maps.Clone(limitTexts)
 	for _, l := range all {
 		t.Run(l.name, func(t *testing.T) {

@@ -15,9 +15,9 @@ import (
 // of a host begin or end. It does not log the state at the start.
 type observed struct {
 	log       *zap.Logger
-	at        map[string]string // by port: the host that reported its machine last
+	at        map[string]string // the host that last reported the machine of a port, by port
 	contested map[string]bool   // ports that several hosts report
-	heard     map[string]bool   // by host: whether messages arrive; absent if not known yet
+	heard     map[string]bool   // whether messages of a host arrive, by host; absent if not known yet
 }
 
 func newObserved(log *zap.Logger) *observed {

@@ -45,7 +45,7 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.Intent, tou
 	if routing.Spans(after.Index, c.cfg.Host) {
 		host = c.cfg.Host
 	}
-	if routing.Spans(before.Index, c.cfg.Host) != (host != "") { // all routers get, or lose, a port to the fabric bridge
+	if routing.Spans(before.Index, c.cfg.Host) != (host != "") { // the change adds or removes the fabric bridge, so every router gets or loses a port
 		touched = nil
 		for r := range after.Index.Routers("") {
 			touched = append(touched, r.ID)
@@ -92,7 +92,7 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.Intent, tou
 	for _, id := range touched {
 		r := after.Index.Router(id)
 		if r == nil {
-			continue // its bridge is removed, or is no longer ours
+			continue // the plan has no flows for a removed router
 		}
 		now, connected := switches[id]
 		given, has := now.facts, now.program

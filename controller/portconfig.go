@@ -23,7 +23,7 @@ const (
 	blocksTap   = ofproto.PortConfigNoReceive | ofproto.PortConfigNoForward // does not include Down, which the namespace sets
 )
 
-var fragmentHandling = [...]string{"normal", "drop", "reassemble", "nx-match"} // in the syntax of ovs-ofctl set-frags
+var fragmentHandling = [...]string{"normal", "drop", "reassemble", "nx-match"} // names of ovs-ofctl set-frags, by value
 
 // A misconfiguration is a setting that blocks packets.
 type misconfiguration struct {

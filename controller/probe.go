@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/ofdvr/ofdvr/controller/doctor"
-	"github.com/ofdvr/ofdvr/controller/hosts"
 )
 
 // probePatience is how long a probe of another host waits for the answer.
@@ -34,7 +33,7 @@ func (c *Controller) peers(w *world, h *doctor.Host) {
 	h.Self, h.Peers = c.cfg.Host, []doctor.Peer{}
 	now := time.Now()
 	for _, s := range w.hosts.States(now) {
-		p := doctor.Peer{ID: s.Host, Heard: -1, Version: s.Version, Differs: !s.SameIntent}
+		p := doctor.Peer{ID: s.Host, Heard: -1, Version: s.Version, Differs: !s.SameIntent, Deaf: s.Deaf}
 		if !s.Heard.IsZero() {
 			p.Heard = now.Sub(s.Heard)
 		}
@@ -88,7 +87,7 @@ func (w *world) startProbes(answer chan<- map[string]doctor.Probes) {
 				for range probeCopies {
 					n := rand.Uint64() | 1
 					p.probes[n] = probe{s.Host, large, time.Now()}
-					w.sendMessages([]hosts.Frame{w.hosts.Probe(s.Host, n, size)})
+					w.hosts.Probe(s.Host, n, size)
 				}
 			}
 		}

@@ -32,7 +32,7 @@ func recount(ctx context.Context, s *session, p compile.Program, stats []ofproto
 		}
 		return ok
 	})
-	if err != nil && len(p.Meters) > 0 { // without meters, the switch may lack them completely
+	if err != nil && len(p.Meters) > 0 { // a program without meters works on a switch without meters
 		return fmt.Errorf("read the meters of bridge %s: %w", s.bridge, err)
 	}
 	for _, f := range large {

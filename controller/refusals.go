@@ -32,10 +32,10 @@ var refusalReasons = []struct {
 	reason string
 	text   string
 }{
-	{errUnknownBridge, "unknown_bridge", "refused switch, its flows are untouched; add its bridge to the topology, or remove our address from its controllers with ovs-vsctl del-controller"},
+	{errUnknownBridge, "unknown_bridge", "refused switch, its flows are untouched; add its bridge to the topology, or remove this daemon from its controllers with ovs-vsctl del-controller"},
 	{errHandshake, "handshake_timeout", "closed connection that did not complete the OpenFlow handshake; see what connects (ss -tnp), and stop it"},
 	{errTooMany, "too_many_connections", "closed the oldest of too many connections that have not completed the OpenFlow handshake; see what connects (ss -tnp), and stop it or block it with a firewall"},
-	{errTLS, "tls", "refused connection; compare ovs-vsctl get-ssl with our --certificate and --ca-cert"},
+	{errTLS, "tls", "refused connection; compare ovs-vsctl get-ssl with the daemon's --certificate and --ca-cert"},
 	{errUser, "forbidden_user", "refused connection from this machine; run the switch, or the proxy in front of it, as an allowed user, or use an ssl: endpoint"},
 	{errTaken, "duplicate", "refused connection that claims to be a bridge that is already connected; check whether two switches have this name or datapath ID, or whether two controllers of the bridge lead to this daemon"},
 	{ofconn.ErrVersion, "version", "refused switch; allow it OpenFlow 1.3 with ovs-vsctl set bridge BRIDGE protocols=OpenFlow13"},

@@ -50,7 +50,7 @@ func TestTakeOverDuringClearing(t *testing.T) {
 	c.external.retired[old] = s
 	c.retire(onBridge("r2", routing.Bridge{Name: "br-x"}), nil)
 	if _, still := c.external.retired[old]; still || stopped == nil {
-		t.Errorf("still being cleared: %v; its session has ended: %v", still, stopped)
+		t.Errorf("the bridge is still being cleared: %v; the cause of its session's end: %v", still, stopped)
 	}
 }
 
@@ -62,11 +62,11 @@ func TestRemovalIgnoresNeverConnectedBridge(t *testing.T) {
 	gone := onBridge("r2", routing.Bridge{Managed: true})
 	c.retire(gone, nil)
 	if waits := c.retiring("r1"); len(waits) > 0 {
-		t.Errorf("it waits for %v", waits)
+		t.Errorf("the removal waits for %v", waits)
 	}
 	c.programs(onBridge("r1", routing.Bridge{Name: "br-x"}), &routing.Router{ID: "r1", Bridge: routing.Bridge{Name: "br-x"}})
 	c.retire(gone, nil)
 	if waits := c.retiring("r1"); len(waits) != 1 {
-		t.Errorf("it does not wait for a bridge that has connected: %v", waits)
+		t.Errorf("the removal waits for %v, want the bridge that has connected", waits)
 	}
 }

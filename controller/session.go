@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ofdvr/ofdvr/controller/counters"
-	"github.com/ofdvr/ofdvr/controller/hosts"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
@@ -42,7 +41,7 @@ type session struct {
 
 	monitored bool // the switch reports changes to its flows
 
-	places []ofproto.FlowStats // from readPlaces, until the world has added the session
+	places []ofproto.FlowStats // result of readPlaces; nil after the world has added the session
 
 	can     compile.Capabilities // owned by the world once it has added the session
 	probed  bool                 // can is the result of a probe, not an assumption; owned by the world
@@ -58,7 +57,7 @@ type session struct {
 	changes  counters.Changes // changes to flows that are under way
 
 	announcements announcements
-	messages      chan hosts.Frame // messages to other hosts, at most 4096; if it is full, messages are dropped, and hosts ask for them again; nil except on the fabric bridge
+	messages      chan struct{} // capacity 1: messages to other hosts are due; nil except on the fabric bridge
 }
 
 // lead ends the standby of a session. The session first probes its switch.
@@ -224,7 +223,7 @@ func (c *Controller) identify(ctx context.Context, s *session) error {
 	}
 	s.conn.Identified()
 	if s.bridge == routing.FabricBridge {
-		s.messages = make(chan hosts.Frame, 4096)
+		s.messages = make(chan struct{}, 1)
 		if err := s.conn.Send(ctx, fabricAsyncConfig); err != nil {
 			return fmt.Errorf("subscribe to messages of other hosts: %w", err)
 		}

@@ -131,20 +131,20 @@ func TestPortsShareMemory(t *testing.T) {
 		held += len(pt.byNo)
 	}
 	if held > most+50*(ownPorts+4) {
-		t.Errorf("liars have %d ports", held)
+		t.Errorf("the bridges with too many ports keep %d of them", held)
 	}
 	late := table("late", ownPorts+1)
 	if ports := late.numbers(); ports["patch"] != 1 || ports["tap"] != 2 || ports["p0"] != 100 || !late.partial {
-		t.Errorf("a bridge that connects late has %v", ports)
+		t.Errorf("a bridge that connects when the memory is used up has the ports %v", ports)
 	}
 	if short["large"] != 0 || short["liar0"] == 0 || short["late"] != 1 {
-		t.Errorf("reported as short of memory: %v", short)
+		t.Errorf("reports of used up memory by bridge: %v", short)
 	}
 	late.use([]string{fmt.Sprint("p", ownPorts), "patch"})
 	select {
 	case <-late.wants:
 	default:
-		t.Error("a newly used port is not requested")
+		t.Error("a port that the router has begun to use is not requested from the switch")
 	}
 	for _, pt := range append(liars, large) {
 		for no := range pt.byNo {

@@ -12,7 +12,7 @@ func TestStandsBy(t *testing.T) {
 			c.cfg.Lead = make(chan struct{})
 		}
 		if got := c.standsBy(&world{lead: tt.lead}); got != tt.want {
-			t.Errorf("waits for the lead: %v, has it: %v: stands by: %v", tt.waits, tt.lead, got)
+			t.Errorf("daemon with a Lead channel: %v, leads: %v: got standsBy %v", tt.waits, tt.lead, got)
 		}
 	}
 }

@@ -16,7 +16,7 @@ type Status struct {
 	Settled  bool           `json:"settled"` // the switches have confirmed everything, and this host has no problems
 	Standby  bool           `json:"standby"` // another daemon leads; this one changes nothing
 	Problems []string       `json:"problems,omitempty"`
-	Warnings []string       `json:"warnings,omitempty"` // of this host: networks that do not fit through its links to other hosts
+	Warnings []string       `json:"warnings,omitempty"` // networks that do not fit through this host's links to other hosts
 	Limits   []LimitStatus  `json:"limits,omitempty"`   // limits reached in the last 5 minutes; these are not problems of routers
 	Intent   IntentStatus   `json:"intent"`
 	OVSDB    *OVSDBStatus   `json:"ovsdb,omitempty"`  // absent if OVSDB is not configured
@@ -62,7 +62,7 @@ type SourceStatus struct {
 	Ports    int       `json:"ports"`
 	Hosts    int       `json:"hosts,omitempty"`
 	Changed  bool      `json:"changed,omitempty"` // the file has changed since, and is about to be read
-	Partial  bool      `json:"partial,omitempty"` // not all of it could be read at the start, so nothing is removed
+	Partial  bool      `json:"partial,omitempty"` // a part of the source could not be read at the start, so nothing is removed
 	Warnings []string  `json:"warnings,omitempty"`
 	// Mistakes are the reasons why the file's latest version is not in use, or why the store
 	// cannot be read or written. Each is also a problem.
@@ -83,11 +83,11 @@ type RouterStatus struct {
 	Managed        bool      `json:"managed"`
 	DatapathID     string    `json:"datapath_id,omitempty"` // of the connected bridge
 	Connected      bool      `json:"connected"`
-	Since          time.Time `json:"since,omitzero"`         // of the last connect or disconnect
+	Since          time.Time `json:"since,omitzero"`         // time of the last connect or disconnect
 	State          string    `json:"state"`                  // disconnected, or the reconciler's state
-	Can            []string  `json:"capabilities,omitempty"` // of the switch, as far as known; the kernel handles the rest
+	Can            []string  `json:"capabilities,omitempty"` // known capabilities of the switch; the kernel handles packets that need others
 	FlowsWanted    int       `json:"flows_wanted"`
-	FlowsInstalled int       `json:"flows_installed"` // of FlowsWanted, confirmed by the switch
+	FlowsInstalled int       `json:"flows_installed"` // number of desired flows that the switch has confirmed
 	FlowsRefused   int       `json:"flows_refused"`   // changes that the switch refuses; each is also a problem
 	FlowsForeign   int       `json:"flows_foreign"`   // flows, groups and meters of others, which stay unchanged
 	Settled        bool      `json:"settled"`
@@ -96,7 +96,7 @@ type RouterStatus struct {
 
 // Status returns the current state.
 func (c *Controller) Status(ctx context.Context) (Status, error) {
-	current := c.cfg.Current == nil || c.cfg.Current() // first: then the world knows the version that was current
+	current := c.cfg.Current == nil || c.cfg.Current() // asked first, so that the world knows the version that was current
 	s, err := ask(ctx, c, c.status)
 	if err != nil {
 		return Status{}, fmt.Errorf("read the status: %w", err)
@@ -104,20 +104,30 @@ func (c *Controller) Status(ctx context.Context) (Status, error) {
 	if !current && s.Intent.File != nil {
 		s.Settled, s.Intent.File.Changed = false, true
 	}
-	s.Warnings = c.underlay.warnings(s.Intent.Source.Index, c.cfg.Host)
+	problems, warnings := c.underlay.faults(s.Intent.Source.Index, c.cfg.Host)
+	s.Problems, s.Warnings = append(s.Problems, problems...), warnings
 	return s, nil
+}
+
+// StatusOf returns the status of an intent.
+func StatusOf(in *ledger.Intent) IntentStatus {
+	s := IntentStatus{Revision: in.Revision, Source: in, Complete: in.Complete, File: sourceStatus(in.File()), Store: sourceStatus(in.Store())}
+	s.Networks, s.Routers, s.Ports = in.Index.Len()
+	s.Hosts = in.Index.NumHosts()
+	for _, q := range in.Quarantined() {
+		s.Quarantined = append(s.Quarantined, QuarantinedStatus{q.Object.Kind.String(), q.Object.ID, q.Source, q.Err.Error()})
+	}
+	return s
 }
 
 func (c *Controller) status(w *world) Status {
 	in := w.intent
 	s := Status{
-		Intent:  IntentStatus{Revision: in.Revision, Source: in, Complete: in.Complete, File: sourceStatus(in.File()), Store: sourceStatus(in.Store())},
+		Intent:  StatusOf(in),
 		Standby: c.standsBy(w),
 		Limits:  c.limits.recent(time.Now()),
 		Routers: []RouterStatus{},
 	}
-	s.Intent.Networks, s.Intent.Routers, s.Intent.Ports = in.Index.Len()
-	s.Intent.Hosts = in.Index.NumHosts()
 	switch f := in.File(); {
 	case f == nil || f.Err == nil:
 	case f.Partial:
@@ -136,11 +146,7 @@ func (c *Controller) status(w *world) Status {
 	default:
 		s.Problems = append(s.Problems, fmt.Sprintf("%s cannot be written to: %v", st.Name, st.Err))
 	}
-	quarantined := in.Quarantined()
-	for _, q := range quarantined {
-		s.Intent.Quarantined = append(s.Intent.Quarantined, QuarantinedStatus{q.Object.Kind.String(), q.Object.ID, q.Source, q.Err.Error()})
-	}
-	s.Problems = append(s.Problems, quarantineProblems(quarantined)...)
+	s.Problems = append(s.Problems, quarantineProblems(in.Quarantined())...)
 	for _, b := range sortedBridges(c.external.retired) {
 		s.Problems = append(s.Problems, c.retirementProblem(b))
 	}
@@ -155,7 +161,7 @@ func (c *Controller) status(w *world) Status {
 		}
 	}
 	s.Settled = w.lead && len(s.Problems) == 0 && (c.lifecycle == nil || c.lifecycleComplete(w) && w.lifecycle.Settled)
-	between := c.hostProblems(w) // these do not keep this host from being ready
+	between := c.hostProblems(w) // problems between hosts, in spite of which this host can be ready
 	s.Hosts = c.hostStatus(w, between)
 	for _, p := range between {
 		s.Problems = append(s.Problems, p.text)
@@ -189,7 +195,7 @@ func quarantineProblems(all []ledger.Quarantined) (problems []string) {
 		problems = append(problems, fmt.Sprintf("%d more objects are not used", more))
 	}
 	if held {
-		problems = append(problems, "a host, network or router is not used: nothing is removed from the switch until that is corrected")
+		problems = append(problems, "a host, network or router is quarantined: nothing is removed from the switch until this is corrected")
 	}
 	return problems
 }
@@ -232,7 +238,7 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 	if st.session == nil {
 		if why := w.lifecycle.NotMade[st.router.ID]; why != "" {
 			r.Problems = append(r.Problems, why)
-		} else if !r.Managed || c.lifecycle == nil || len(r.Problems) == 0 { // else the lifecycle's problems explain it
+		} else if !r.Managed || c.lifecycle == nil || len(r.Problems) == 0 { // a problem of the lifecycle already explains the missing connection of a managed bridge
 			r.Problems = append(r.Problems, c.notConnected(st.router))
 		}
 		if why := c.unadmitted.Load().recent(); why != "" {

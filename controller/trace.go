@@ -22,7 +22,12 @@ type TracedPath struct {
 	// Held has the installed flow of each step, with its counters; nil if the switch lacks the
 	// flow.
 	Held []*ofproto.FlowStats
-	Text []string // each step's flow in the syntax of ovs-ofctl --names
+	Text []string // flow of each step in the syntax of ovs-ofctl --names
+	Verification
+}
+
+// A Verification is the result of a comparison with Open vSwitch's own trace.
+type Verification struct {
 	// Verified means that Open vSwitch traced the packet too. Disagrees lists the differences
 	// between the results; it is nil if they agree. Between has the ports of the integration
 	// bridge at which Open vSwitch's trace begins and ends. An element is "" if the trace
@@ -30,7 +35,7 @@ type TracedPath struct {
 	Verified  bool
 	Disagrees error
 	Between   [2]string
-	Remark    string // a remark about Between, such as that a port floods; may be ""
+	Remark    string // a remark on Between, such as that a port floods; may be ""
 }
 
 // ErrCannotVerify means that Open vSwitch cannot be asked to trace a packet.
@@ -66,7 +71,7 @@ func (c *Controller) Trace(ctx context.Context, q trace.Query, verify bool) ([]T
 // follow traces a path through its router's bridge, if it has a router.
 func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedPath, verify bool) error {
 	if t.Router == nil {
-		if err := c.betweenHosts(ctx, t); err != nil {
+		if err := c.betweenHosts(ctx, x, t); err != nil {
 			return err
 		}
 		if verify {
@@ -104,7 +109,7 @@ func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedPath
 	t.Host = from.host
 	t.Bridge = t.Router.BridgeName()
 	if t.Host != "" && t.Host != c.cfg.Host {
-		t.Remark = fmt.Sprintf("the packet is sent on host %s: this is what its switch should do; run the trace there to see what it does", t.Host)
+		t.Remark = fmt.Sprintf("host %s routes the packet: these are the desired flows of its switch; run the trace on that host to see the installed flows", t.Host)
 	}
 	if s == nil {
 		t.Assumed = true
@@ -217,4 +222,32 @@ func (c *Controller) Explain(ctx context.Context, cookie ofproto.Cookie) (Explan
 		return Explanation{Does: "is obsolete: its object is not in the intent"}
 	})
 	return out, true, err
+}
+
+// spans reports whether p can be on another host.
+func (w *world) spans(p *routing.Port) bool {
+	n, _ := w.intent.Index.Network(p.Network)
+	return n.VNI != 0 && p.Host != ""
+}
+
+// betweenHosts adds a remark and a departure to the path of a switched packet if the packet goes from
+// one host to another.
+func (c *Controller) betweenHosts(ctx context.Context, x *routing.Index, t *TracedPath) error {
+	type hosts struct{ from, to string }
+	at, err := ask(ctx, c, func(w *world) (at hosts) {
+		if w.fabric == nil {
+			return at
+		}
+		from, _ := w.placed.Port(t.From.Port)
+		to, _ := w.placed.Port(t.To.Port)
+		if w.spans(&from) && w.spans(&to) && from.Host != to.Host {
+			at.from, at.to = from.Host, to.Host
+		}
+		return at
+	})
+	if at.from != "" {
+		t.Host, t.Remark = at.from, fmt.Sprintf("it goes from host %s to host %s by a tunnel", at.from, at.to)
+		t.SwitchTo(x, at.to)
+	}
+	return err
 }

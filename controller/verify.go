@@ -54,7 +54,7 @@ func (c *Controller) verifyEnds(ctx context.Context, x *routing.Index, t *Traced
 		return nil
 	}
 	view := machines.NewView(x, evidence)
-	from, ok := c.verifiable(x, view, t, t.From)
+	from, ok := c.verifiable(x, view, &t.Verification, t.From)
 	if !ok || t.Disagrees != nil || from.State != machines.Seen {
 		return nil
 	}
@@ -85,12 +85,12 @@ func (c *Controller) verifyEnds(ctx context.Context, x *routing.Index, t *Traced
 	if len(t.Exits) == 1 && t.Exits[0].Port != "" {
 		end.Port = t.Exits[0].Port // the next hop
 	}
-	return c.verifyEnd(ctx, x, view, t, end, text)
+	return c.verifyEnd(ctx, x, view, &t.Verification, end, text)
 }
 
 // verifyEnd compares the destination of the packet with the location of the receiver's machine.
 // text is the output of the trace.
-func (c *Controller) verifyEnd(ctx context.Context, x *routing.Index, view *machines.View, t *TracedPath, end trace.End, text string) error {
+func (c *Controller) verifyEnd(ctx context.Context, x *routing.Index, view *machines.View, t *Verification, end trace.End, text string) error {
 	to, ok := c.verifiable(x, view, t, end)
 	switch {
 	case t.Disagrees != nil:
@@ -99,7 +99,7 @@ func (c *Controller) verifyEnd(ctx context.Context, x *routing.Index, view *mach
 	case !ok || to.State != machines.Seen:
 		return nil
 	case to.Remote && to.Host != "" && !ovstrace.Enters(text, routing.FabricBridge):
-		t.Disagrees = fmt.Errorf("the packet does not come to bridge %s, which would send it to host %s, where the machine of port %s is. Open vSwitch: %s", routing.FabricBridge, to.Host, end.Port, fate(text))
+		t.Disagrees = fmt.Errorf("the packet does not come to bridge %s, which should send it to host %s, where the machine of port %s is. Open vSwitch: %s", routing.FabricBridge, to.Host, end.Port, fate(text))
 		return nil
 	case to.Remote && to.Host != "":
 		t.Between[1] = "a tunnel to host " + to.Host
@@ -123,7 +123,7 @@ func (c *Controller) verifyEnd(ctx context.Context, x *routing.Index, view *mach
 	}
 	t.Between[1] = to.Port
 	if ovstrace.Floods(text) {
-		t.Remark = fmt.Sprintf("bridge %s floods it on its way, as it has not learned a MAC address", c.cfg.IntegrationBridge)
+		t.Remark = fmt.Sprintf("bridge %s floods the packet, because it has not learned the receiver's MAC address", c.cfg.IntegrationBridge)
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (c *Controller) verifyEnd(ctx context.Context, x *routing.Index, view *mach
 // verifiable returns the location of an end's machine. It returns false if the end is not a
 // port, or if its machine cannot be located. If the machine is in the wrong place, it adds a
 // disagreement to the path.
-func (c *Controller) verifiable(x *routing.Index, view *machines.View, t *TracedPath, e trace.End) (s machines.Sighting, ok bool) {
+func (c *Controller) verifiable(x *routing.Index, view *machines.View, t *Verification, e trace.End) (s machines.Sighting, ok bool) {
 	p, ok := x.Port(e.Port)
 	if !ok {
 		return s, false
@@ -142,7 +142,7 @@ func (c *Controller) verifiable(x *routing.Index, view *machines.View, t *Traced
 	case machines.NotSeen:
 		t.Disagrees = fmt.Errorf("the machine of port %s is not seen: %s", p.ID, s.Says)
 	case machines.Unknown:
-		t.Remark = fmt.Sprintf("where the machine of port %s is, is not known: %s", p.ID, s.Says)
+		t.Remark = fmt.Sprintf("the place of the machine of port %s is not known: %s", p.ID, s.Says)
 		return s, false
 	}
 	return s, true

@@ -26,16 +26,18 @@ import (
 // of each router. Only one goroutine reads or writes it.
 type world struct {
 	intent   *ledger.Intent
-	routers  map[string]*routerState // by ID; the routers of the intent
+	routers  map[string]*routerState // states of the intent's routers, by ID
 	fabric   *routerState            // the fabric bridge; nil if the host has none
 	host     string                  // the ID of this host
 	hosts    *hosts.Table            // nil without a fabric bridge
+	stored   hosts.Stored            // claims in the store that hosts share
+	claims   bool                    // the claims of this host may have changed, see [Config.Claims]
 	seen     *observed               // nil without a fabric bridge
 	digest   topology.Digest         // digest of the intent, if this host has a fabric bridge
 	probing  []*probing              // probes of other hosts
-	placed   *routing.Index          // the intent's index, with ports on the hosts where their machines are
+	placed   *routing.Index          // the intent's index, in which each port is on the host where its machine is
 	plugged  []string                // sorted IDs of ports of spanning networks with a machine plugged in on this host; nil before the database was read
-	machines map[string]uint16       // see [lifecycle.Report].Machines, as last read; whatever networks are carried
+	machines map[string]uint16       // see [lifecycle.Report].Machines, as last read
 	carries  bool                    // a network has a VNI
 	dirty    map[string]bool         // routers to compile
 
@@ -44,7 +46,7 @@ type world struct {
 
 	began    time.Time // the daemon's start
 	recalled bool      // the fabric bridge has connected, see [world.recall]
-	lead     bool      // this daemon does not stand by
+	lead     bool      // this daemon leads and does not stand by
 
 	lifecycle lifecycle.Report
 	owners    compile.Owners // MAC addresses of the routers' addresses
@@ -70,7 +72,7 @@ type routerState struct {
 	gen      uint64 // generation of program; 0 before the first program
 	report   reconcile.Report
 
-	announce []compile.Announcement // to send with the next program
+	announce []compile.Announcement // announcements to send with the next program
 	awaits   bool                   // program does not use the fabric bridge for all interfaces yet, see [world.awaits]
 
 	asked   time.Time // time of the earliest change of the intent that is not in a program yet; zero if all changes are
@@ -84,12 +86,12 @@ type version struct {
 	revision uint64    // revision of the intent that it was compiled from
 	asked    time.Time // see [routerState]
 	program  compile.Program
-	announce []compile.Announcement // to send when the switch has confirmed it
+	announce []compile.Announcement // announcements to send when the switch has confirmed this version
 }
 
 // runWorld handles all queued events, then compiles the routers that they affected.
 func (c *Controller) runWorld(ctx context.Context, first *ledger.Intent) error {
-	w := &world{host: c.cfg.Host, began: time.Now(), dirty: make(map[string]bool), unjudged: make(map[string]bool), unjudgedAll: true, waiters: make(map[*waiter]bool), logged: c.cfg.LogRouter}
+	w := &world{host: c.cfg.Host, began: time.Now(), dirty: make(map[string]bool), unjudged: make(map[string]bool), unjudgedAll: true, waiters: make(map[*waiter]bool), stored: make(hosts.Stored), logged: c.cfg.LogRouter}
 	c.setIntent(w, first, nil)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -111,6 +113,8 @@ func (c *Controller) runWorld(ctx context.Context, first *ledger.Intent) error {
 			}
 		}
 		c.compile(w)
+		w.sendMessages()
+		c.shareClaims(w)
 		if w.moved {
 			c.answer(w)
 			w.moved = false

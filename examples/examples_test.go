@@ -26,7 +26,7 @@ func TestReadmes(t *testing.T) {
 		}},
 		{"api", []string{
 			"port/vm2 created", "ttl=63", " 0% packet loss", "WHAT IT DOES", `"op":"created"`, `"applied":true`, "vm3   green", "port/vm3 deleted",
-			"settled  yes", "Programmed:  yes", "router/r1 deleted", "Open vSwitch holds nothing of ofdvr",
+			"settled  yes", "Programmed:  yes", "router/r1 deleted", "Open vSwitch has no objects of ofdvr",
 		}},
 		{"external-bridge", []string{"settled  yes", "ttl=63", " 0% packet loss"}},
 		{"mininet", []string{"h1 -> h2: ttl=64", "h1 -> h3: ttl=63", "all 12 pings"}},

@@ -26,7 +26,7 @@ func TestQuickStart(t *testing.T) {
 	vm1 := lab.Plug(t, h, lab.MachineConfig{Name: "vm1", VLAN: 1, MAC: "02:00:00:00:01:10", Addresses: []string{"10.0.1.10/24"}, Gateways: []string{"10.0.1.1"}})
 	vm2 := lab.Plug(t, h, lab.MachineConfig{Name: "vm2", VLAN: 2, MAC: "02:00:00:00:02:10", Addresses: []string{"10.0.2.10/24"}, Gateways: []string{"10.0.2.1"}})
 	lab.Run(t, h, "ovs-ofctl", "add-flow", "br-int", "priority=77,udp,tp_dst=7,actions=drop")
-	vm1.Ping(t.Context(), "10.0.1.200", lab.PingOptions{Count: 1}) // no answer; br-int learns the machine's MAC address
+	vm1.Ping(t.Context(), "10.0.1.200", lab.PingOptions{Count: 1}) // gets no answer, but makes br-int learn the machine's MAC address
 	vm2.Ping(t.Context(), "10.0.2.200", lab.PingOptions{Count: 1})
 	file, err := h.WriteFile("topology.yaml", topology[1])
 	if err != nil {

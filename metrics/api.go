@@ -47,7 +47,7 @@ func (e *api) Requests(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		a := answer{ResponseWriter: w, begun: func(status int) {
-			method, route := "other", "other" // one series for all unknown methods and routes, so that a client cannot create series
+			method, route := "other", "other" // all unknown methods and routes share one series, so that a client cannot create series
 			if slices.Contains(methods, r.Method) {
 				method = r.Method
 			}
@@ -69,7 +69,7 @@ type answer struct {
 }
 
 func (a *answer) begin(status int) {
-	if a.begun != nil && status >= 200 { // another status follows a 1xx status
+	if a.begun != nil && status >= 200 { // ignores a 1xx status, because the final status follows it
 		a.begun(status)
 		a.begun = nil
 	}

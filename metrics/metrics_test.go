@@ -75,7 +75,7 @@ ofdvr_router_flows_installed{router="r2"} 0
 	}
 	state.Routers = state.Routers[:1]
 	if n, err := testutil.GatherAndCount(reg, "ofdvr_router_flows_installed"); err != nil || n != 1 {
-		t.Errorf("%d series, %v after a router was removed", n, err)
+		t.Errorf("got %d series, error %v after a router was removed", n, err)
 	}
 }
 

@@ -40,7 +40,7 @@ type Host struct {
 
 // A Fabric has the counters of the fabric bridge.
 type Fabric struct {
-	SentPackets, SentBytes         uint64 // to other hosts, through tunnels
+	SentPackets, SentBytes         uint64 // sent to other hosts through tunnels
 	ReceivedPackets, ReceivedBytes uint64
 	Dropped                        map[string]uint64 // packets, by reason
 }
@@ -73,7 +73,7 @@ type Connection struct {
 
 // Counters has the counters of a router that do not belong to an interface, route or port.
 type Counters struct {
-	Age     float64           // in seconds; less than 0 if the switch was not read yet
+	Age     float64           // age of the counters in seconds; less than 0 if the switch was not read yet
 	Dropped map[string]uint64 // packets, by reason
 }
 
@@ -141,7 +141,7 @@ var (
 	descSentBytes      = desc("fabric_sent_bytes_total", "Bytes of the packets that the fabric bridge sent to other hosts through tunnels.")
 	descCarriedPackets = desc("fabric_received_packets_total", "Packets that the fabric bridge received from other hosts through tunnels, without the messages of daemons to each other.")
 	descCarriedBytes   = desc("fabric_received_bytes_total", "Bytes of the packets that the fabric bridge received from other hosts through tunnels.")
-	descLost           = desc("fabric_dropped_packets_total", "Packets that the fabric bridge dropped, by reason: unknown (no port has the MAC address of the destination), broadcast (the key broadcast of the network excludes it), elsewhere (another host sent a packet for a machine that is not on this host), "+
+	descLost           = desc("fabric_dropped_packets_total", "Packets that the fabric bridge dropped, by reason: unknown (no port has the MAC address of the destination), broadcast (the key broadcast of the network excludes it), elsewhere (another host sent a packet for a machine that is not on this host, or not known), crowded (a machine that is not declared, beyond 1024 of them on this host and one network), "+
 		"imposter (another host sent a packet with the MAC address of a machine of this host), forged (ARP requests whose sender's MAC address is zero or multicast), flood (broadcasts beyond 1000 a second on one network), hello (messages of other daemons beyond 5000 a second), unmatched (no other flow matched).", "reason")
 	descOVSDB     = desc("ovsdb_connected", "1 if connected to ovsdb-server, else 0; absent if no OVSDB is configured.")
 	descConnected = desc("router_connected", "1 if the router's bridge is connected, else 0.", byRouter...)

@@ -63,9 +63,9 @@ const maxNesting = 16
 
 var errNesting = errors.New("actions are nested too deeply")
 
-// decodeAction decodes s, one action as split off by splitAction. Unknown actions, and actions
-// with nonzero bytes where zeros are required, are returned raw. Two encodings with the same
-// meaning are decoded to the same value.
+// decodeAction decodes s, which is exactly one action. Unknown actions, and
+// actions with nonzero bytes where zeros are required, are returned raw. Two
+// encodings with the same meaning are decoded to the same value.
 func decodeAction(s string, depth int) (Action, error) {
 	r := reader{s: s[4:]}
 	typ := uint16(s[0])<<8 | uint16(s[1])
@@ -130,7 +130,7 @@ func (as Actions) All() iter.Seq[Action] {
 	return func(yield func(Action) bool) {
 		for s := as.wire; s != ""; {
 			first, rest, err := splitAction(s)
-			if err != nil { // only if as contains a malformed RawAction
+			if err != nil { // happens only if as contains a malformed RawAction
 				return
 			}
 			a, err := decodeAction(first, 0)

@@ -79,7 +79,7 @@ type Bundle struct {
 	Basis     uint16
 	Algorithm BundleAlgorithm
 	Members   IDs      // port numbers; for a reserved port the low 16 bits
-	Dst       Subfield // at least 16 bits; zero to send the packet
+	Dst       Subfield // destination field of at least 16 bits; zero means that the packet is sent to the port
 }
 
 // SampleDirection selects the direction in which packets are sampled.

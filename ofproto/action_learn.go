@@ -19,14 +19,14 @@ type Learn struct {
 	SendFlowRemoved  bool
 	DeleteLearned    bool     // delete learned flows when the flow with this action is deleted
 	Limit            uint32   // number of learned flows; 0 for no limit
-	Result           Subfield // one bit, which is set to 1 if the limit allows the flow; zero for no bit
+	Result           Subfield // a bit that is set to 1 if the limit allows the flow; zero for no bit
 	Specs            LearnSpecs
 }
 
 // LearnKind is the purpose of a [LearnSpec].
 type LearnKind uint8
 
-// The kinds match on Dst, set Dst, and output to the port in Src.
+// The kinds, in this order: match on Dst, set Dst, output to the port in Src.
 const (
 	LearnMatch LearnKind = iota
 	LearnLoad

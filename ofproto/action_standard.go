@@ -31,7 +31,7 @@ type PopVLAN struct{}
 type PushMPLS struct{ EtherType uint16 } // 0x8847 or 0x8848
 
 // PopMPLS removes the outermost MPLS label.
-type PopMPLS struct{ EtherType uint16 } // of the packet below the label
+type PopMPLS struct{ EtherType uint16 } // EtherType of the packet below the label
 
 // DecTTL decrements the IPv4 TTL or IPv6 hop limit. Open vSwitch sends a packet with a TTL of 0 or
 // 1 to the controller instead.

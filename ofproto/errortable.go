@@ -131,8 +131,8 @@ var errorMeanings = map[ErrorCode]struct{ name, text string }{
 	errorCode(0xffff, 2314): {"ONFBFC_TIMEOUT", "bundle stayed open for too long"},
 	errorCode(0xffff, 2315): {"ONFBFC_BUNDLE_IN_PROGRESS", "another bundle is open"},
 
-	// These are experimenter codes in OpenFlow 1.3 (OVS ofp-errors.h). Codes below 100 are
-	// Nicira's. The others are the ONF's.
+	// These are experimenter codes in OpenFlow 1.3 (OVS ofp-errors.h). Codes
+	// below 100 are Nicira's, and all other codes are the ONF's.
 	errorCode(0xffff, 2640): {"OFPBRC_MULTIPART_REQUEST_TIMEOUT", "multipart request did not end in time"},
 	errorCode(0xffff, 2641): {"OFPBRC_MULTIPART_REPLY_TIMEOUT", "multipart reply did not end in time"},
 	errorCode(0xffff, 4250): {"OFPBAC_BAD_SET_MASK", "set_field has a mask"},

@@ -19,7 +19,7 @@ func AllErrorCodes() []ErrorCode { return slices.Sorted(maps.Keys(errorMeanings)
 func EveryField() (ms []Match) {
 	for id := FieldRaw + 1; id < numFields; id++ {
 		if id == FieldInPhyPort || id == FieldPBBISID || id == FieldIPv6ExtHdr || id == FieldRecircID || id == FieldIPTOS || id == FieldInPort16 {
-			continue // not in Open vSwitch, or not usable by controllers
+			continue // skips fields that Open vSwitch lacks, or that controllers cannot use
 		}
 		fi := &fields[id]
 		ones := fi.ones()

@@ -350,7 +350,7 @@ func fieldOf(hdr uint32) FieldID {
 		return fieldByClass.eric[num]
 	case classExp:
 		if num == uint32(fields[FieldTCPFlags].num) {
-			return FieldTCPFlags // if the experimenter is the ONF
+			return FieldTCPFlags // valid only if the experimenter is the ONF
 		}
 	}
 	return FieldRaw

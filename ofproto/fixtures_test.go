@@ -75,7 +75,7 @@ func TestFixtures(t *testing.T) {
 			_, raw = m.Body.(RawMultipart)
 		}
 		if again := m.Append(nil, h.XID); raw || !bytes.Equal(again, wire) && !reordered[name] {
-			t.Errorf("%s is decoded to %#v\n%x, and encoded to\n%x", name, m, wire, again)
+			t.Errorf("%s is decoded to %#v\n%x\nis encoded again as\n%x", name, m, wire, again)
 		}
 	}
 }
@@ -211,7 +211,7 @@ func recordFixtures(t *testing.T) {
 	r.next("packet-in 2", 4)
 	var kept strings.Builder
 	for line := range strings.Lines(r.out.String()) {
-		if !strings.HasPrefix(line, ":") { // not a barrier reply, which is not recorded here
+		if !strings.HasPrefix(line, ":") { // drops barrier replies, which have no name
 			kept.WriteString(line)
 		}
 	}

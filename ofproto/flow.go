@@ -147,8 +147,8 @@ func (m FlowMod) Append(b []byte, xid uint32) []byte {
 	return b
 }
 
-// orAny exchanges 0 and OFPP_ANY, which is the same number as OFPG_ANY. It returns any other n
-// unchanged.
+// orAny returns OFPP_ANY for 0, 0 for OFPP_ANY, and any other n unchanged.
+// OFPG_ANY is the same number as OFPP_ANY.
 func orAny(n uint32) uint32 {
 	switch n {
 	case 0:

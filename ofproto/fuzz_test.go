@@ -107,14 +107,14 @@ func TestDecodeMemory(t *testing.T) {
 	} {
 		wire = "\x00\x04" + string([]byte{byte((len(wire) + 8) >> 8), byte(len(wire) + 8)}) + "\x00\x00\x00\x00" + wire
 		if got := allocated(func() { DecodeInstructions(wire) }); got == 0 || got > 24*len(wire) {
-			t.Errorf("%s: decoding %d bytes allocates %d", name, len(wire), got)
+			t.Errorf("%s: decoding %d bytes allocates %d bytes", name, len(wire), got)
 		}
 	}
 	oxm := strings.Repeat("\x00\x03\x02\x00", 16000) // fields without values
 	n := len(oxm) + 4
 	match := []byte("\x00\x01" + string([]byte{byte(n >> 8), byte(n)}) + oxm + "\x00\x00\x00\x00")
 	if got := allocated(func() { DecodeMatch(match) }); got == 0 || got > 24*len(match) {
-		t.Errorf("decoding a match of %d bytes allocates %d", len(match), got)
+		t.Errorf("decoding a match of %d bytes allocates %d bytes", len(match), got)
 	}
 	if _, err := DecodeInstructions("\x00\x04\x01\x18\x00\x00\x00\x00" + "\xff\xff\x01\x10\x00\x00\x23\x20\x00\x2a\x00\x00\x00\x00\x00\x00" + deep); err == nil {
 		t.Error("the nesting of actions is unlimited")

@@ -153,7 +153,7 @@ func (ins Instructions) All() iter.Seq[Instruction] {
 	return func(yield func(Instruction) bool) {
 		for s := ins.wire; s != ""; {
 			first, rest, err := splitInstruction(s)
-			if err != nil { // only if ins contains a malformed RawInstruction
+			if err != nil { // happens only if ins contains a malformed RawInstruction
 				return
 			}
 			in, err := decodeInstruction(first)

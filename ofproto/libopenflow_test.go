@@ -41,15 +41,15 @@ const (
 var libOpenflowDiffers = map[string]difference{
 	// Both encodings are valid.
 	"LOCAL":                  {why: "it sends a max_len of 256, which matters only for the controller"},
-	"tcp,tcp_flags=0x2":      {why: "it uses the field's number of OpenFlow 1.5, we the one that Open vSwitch sends in 1.3"},
+	"tcp,tcp_flags=0x2":      {why: "it uses the field's number of OpenFlow 1.5; we use the number that Open vSwitch sends in OpenFlow 1.3"},
 	"tcp,tcp_flags=0x2/0x12": {why: "as without a mask"},
-	"arp,arp_spa=10.0.0.0/8": {why: "it uses the field's Nicira header, we the OpenFlow one, which Open vSwitch sends"},
+	"arp,arp_spa=10.0.0.0/8": {why: "it uses the field's Nicira header; we use the OpenFlow header, as Open vSwitch does"},
 	"arp,arp_tpa=10.0.0.0/8": {why: "as arp_spa"},
 	"arp,arp_sha=" + oui:     {why: "as arp_spa"},
 	"arp,arp_tha=" + oui:     {why: "as arp_spa"},
-	"set_field:0x7->tun_id":  {why: "it uses Nicira's action without a mask, we the standard one, which Open vSwitch sends"},
-	setIPSrc:                 {why: "it uses the field's OpenFlow header in a Nicira action, we the Nicira one, which Open vSwitch sends"},
-	"drop, without actions":  {why: "it sends an instruction without actions, we none, as Open vSwitch does"},
+	"set_field:0x7->tun_id":  {why: "it uses Nicira's action without a mask; we use the standard action, as Open vSwitch does"},
+	setIPSrc:                 {why: "it uses the field's OpenFlow header in a Nicira action; we use the Nicira header, as Open vSwitch does"},
+	"drop, without actions":  {why: "it sends an instruction without actions; we leave out the instruction, as Open vSwitch does"},
 
 	// libOpenflow's encoding is wrong.
 	"hello":                          {why: "it also offers OpenFlow 1.0, whatever version is requested", ovs: "version bitmap: 0x01, 0x04"},
@@ -59,7 +59,7 @@ var libOpenflowDiffers = map[string]difference{
 	"dec_ttl(9)":                     {why: "the action is not padded", ovs: badLen},
 	"mod_nw_ttl:64":                  {why: "the TTL and the padding are left out", ovs: badLen},
 	"dec_mpls_ttl":                   {why: "the padding is left out", ovs: badLen},
-	"conjunction(10,1/2)":            {why: "its clause is the number on the wire, one less than ovs-ofctl's, although its comment uses ovs-ofctl's form", ovs: "conjunction(10,2/2)"},
+	"conjunction(10,1/2)":            {why: "its clause is the number on the wire, one less than ovs-ofctl's number; its comment uses ovs-ofctl's form", ovs: "conjunction(10,2/2)"},
 	"reg0=0x1/0x1":                   {why: "a range that ends at bit 0 gives an empty mask", ovs: "OFPBMC_BAD_WILDCARDS"},
 	"header of NXM_NX_IPV6_LABEL":    {why: "its length is 1 instead of 4", ovs: "OFPBMC_BAD_FIELD"},
 	natPort:                          {why: "it panics", ovs: nothing},
@@ -70,10 +70,10 @@ var libOpenflowDiffers = map[string]difference{
 	"packet-out without data":        {why: "it panics", ovs: nothing},
 	"port statistics request":        {why: "it has the layout of OpenFlow 1.0", ovs: "OFPBAC_BAD_OUT_PORT"},
 	"features reply":                 {why: "the datapath ID is left out", ovs: "dpid:00000000fe000000"},
-	"flow-removed":                   {why: "the length is only that of the header", ovs: onlyUses},
-	"error":                          {why: "the length is only that of the header", ovs: onlyUses},
-	"error of a bundle":              {why: "the length is only that of the header", ovs: onlyUses},
-	"packet-in":                      {why: "the length is only that of the header, and the cookie is at the position of the buffer", ovs: onlyUses},
+	"flow-removed":                   {why: "the length field has only the length of the header", ovs: onlyUses},
+	"error":                          {why: "the length field has only the length of the header", ovs: onlyUses},
+	"error of a bundle":              {why: "the length field has only the length of the header", ovs: onlyUses},
+	"packet-in":                      {why: "the length field has only the length of the header, and the cookie is at the position of the buffer ID", ovs: onlyUses},
 	"table statistics":               {why: "it has the layout of OpenFlow 1.0", ovs: badLen},
 	"port statistics":                {why: "it has the layout of OpenFlow 1.0", ovs: badLen},
 }
@@ -124,7 +124,7 @@ func TestEncodingEqualsLibOpenflow(t *testing.T) {
 	}
 	for name := range libOpenflowDiffers {
 		if _, ok := all[name]; !ok {
-			t.Errorf("the table of differences has %s, which is not compared", name)
+			t.Errorf("the table of differences has %s, but no comparison has that name", name)
 		}
 	}
 }
@@ -155,7 +155,7 @@ func marshalled(m util.Message) (b []byte) {
 var notCompared = map[string]string{
 	"NewActsetOutputField":          "a field that we keep raw",
 	"NewTunMetadataField":           "a field that we keep raw",
-	"NewQueueStatsRequest":          "OpenFlow 1.0's; we have no queues",
+	"NewQueueStatsRequest":          "a message of OpenFlow 1.0; this package has no queues",
 	"NewBundlePropertyExperimenter": "panics when it is encoded, and Open vSwitch supports no properties",
 	"NewTLVTableMod":                "we have no tunnel options",
 	"NewTLVTableModMessage":         "we have no tunnel options",
@@ -199,7 +199,7 @@ func TestLibOpenflowComparisonIsComplete(t *testing.T) {
 				continue
 			}
 			if _, not := notCompared[fn.Name.Name]; not == slices.Contains(used, fn.Name.Name) {
-				t.Errorf("%s: compared: %t, in notCompared: %t", fn.Name.Name, !not, not)
+				t.Errorf("constructor %s is compared: %t, and in notCompared: %t; want exactly one of both", fn.Name.Name, !not, not)
 			}
 		}
 	}
@@ -260,7 +260,7 @@ func libHeaders(t *testing.T) map[string]same {
 		}
 	}
 	if len(all) < 60 {
-		t.Errorf("libOpenflow knows %d of our fields by name", len(all))
+		t.Errorf("only %d of our fields have a name in libOpenflow", len(all))
 	}
 	return all
 }

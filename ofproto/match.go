@@ -154,7 +154,7 @@ var protocols = []struct {
 	{"rarp", etherRARP, 0, true},
 	{"mpls", etherMPLS, 0, true},
 	{"mplsm", etherMPLSM, 0, true},
-	{"ipv4", etherIPv4, 0, true}, // this and the following are parsed but not printed
+	{"ipv4", etherIPv4, 0, true}, // this keyword and the following ones are parsed but not printed
 	{"ip4", etherIPv4, 0, true},
 	{"ip6", etherIPv6, 0, true},
 }

@@ -51,7 +51,7 @@ const (
 // A Header is the first eight bytes of every message (OpenFlow 1.3.5 §7.1.1).
 type Header struct {
 	Version, Type uint8
-	Length        uint16 // of the whole message, at least [HeaderLen]
+	Length        uint16 // length of the whole message, at least [HeaderLen]
 	XID           uint32
 }
 

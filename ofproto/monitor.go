@@ -9,8 +9,9 @@ import (
 // OpenFlow 1.3 (ONF extension 187; OVS openflow-1.3.h).
 const onfFlowMonitor = 1870
 
-// Experimenter types of two messages of Open vSwitch: it pauses the flow monitors, because the
-// connection is too slow for them; it resumes them.
+// Experimenter types of two messages of Open vSwitch. The first says that it
+// paused the flow monitors, because the connection is too slow for them, and
+// the second that it resumed them.
 const (
 	onfMonitorPaused  = 1871
 	onfMonitorResumed = 1872

@@ -259,7 +259,7 @@ func TestErrorTypes(t *testing.T) {
 		}
 	}
 	if odd := ErrorCode(77<<16 | 3); odd.Known() || odd.TypeName() != "type 77" {
-		t.Errorf("type 77 is %s, known: %v", odd.TypeName(), odd.Known())
+		t.Errorf("error type 77 has name %s, known: %v", odd.TypeName(), odd.Known())
 	}
 }
 
@@ -279,7 +279,7 @@ func TestEveryTextAndWireAgree(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(parsed(t, text.String())), "\n")
 	if len(lines) != len(flows) {
-		t.Fatalf("ovs-ofctl reads %d flows of %d:\n%s", len(lines), len(flows), strings.Join(lines, "\n"))
+		t.Fatalf("ovs-ofctl parsed %d flows of %d:\n%s", len(lines), len(flows), strings.Join(lines, "\n"))
 	}
 	for i, f := range flows {
 		if loads(f) {

@@ -116,7 +116,7 @@ func decodePortStatus(b []byte) (Message, error) {
 type PortMod struct {
 	Port         PortNo
 	_            [4]byte
-	MAC          MAC // must be the port's address
+	MAC          MAC // MAC address of the port; the switch refuses any other
 	_            [2]byte
 	Config, Mask PortConfig // the new bits, and the mask of bits to change
 	Advertise    uint32     // 0 for no change

@@ -73,7 +73,7 @@ func TestSetIsAMap(t *testing.T) {
 				}
 			}
 			if !before.Equal(SetOf(slices.Collect(maps.Values(wanted)))) {
-				t.Fatalf("a set has changed from %v to\n%s", wanted, before)
+				t.Fatalf("the original set has changed from %v to\n%s", wanted, before)
 			}
 			if before.Equal(s) != maps.Equal(wanted, m) {
 				t.Fatalf("Equal is %v for\n%sand\n%s", before.Equal(s), before, s)

@@ -26,7 +26,7 @@ func dial(t *testing.T) (*lab.Host, *ofconn.Conn) {
 	ended := make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		c.Run(ctx, func(Message) {}) // its errors are returned by the calls
+		c.Run(ctx, func(Message) {}) // ignores the error, because each call returns it
 		close(ended)
 	}()
 	t.Cleanup(func() {
@@ -41,7 +41,7 @@ func accepted(t *testing.T, c *ofconn.Conn, flows []Flow) map[Cookie]Flow {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	for _, f := range flows { // one by one, to report each refusal
+	for _, f := range flows { // sends the flows one by one, to report each refusal
 		if err := c.Commit(ctx, []FlowMod{{Command: FlowAdd, Flow: f}}); err != nil {
 			t.Errorf("%v\n%x", err, FlowMod{Command: FlowAdd, Flow: f}.Append(nil, 0))
 		}
@@ -168,7 +168,7 @@ func TestSwitchSetsEveryField(t *testing.T) {
 			}
 			sent[f.Cookie] = f
 			if got, err := ParseFlow(f.String()); err != nil || got != f {
-				t.Errorf("%v is reported as %v, %v", f, got, err)
+				t.Errorf("the switch reports %v as %v, %v", f, got, err)
 			}
 		}
 	}

@@ -54,7 +54,7 @@ func TestFlowModKeptRaw(t *testing.T) {
 func TestMatchCanonical(t *testing.T) {
 	a, b := MatchOf(IPv4(), IPv4Dst(wide), EthDst(routerMAC)), MatchOf(EthDst(routerMAC), IPv4Dst(wide), IPv4(), Reg(1, 7, 0))
 	if a != b {
-		t.Errorf("order or wildcards matter: %v, %v", a, b)
+		t.Errorf("equal matches differ because of the order or wildcards of their fields: %v, %v", a, b)
 	}
 	nxm := []byte("\x00\x01\x00\x14\x00\x00\x02\x06\x02\x00\x00\x00\x01\x01\x00\x00\x06\x02\x08\x00") // NXM_OF_ETH_DST, NXM_OF_ETH_TYPE
 	got, err := DecodeMatch(append(nxm, 0, 0, 0, 0))
@@ -139,7 +139,7 @@ func TestDiffConverges(t *testing.T) {
 		d := Diff(have, want)
 		for _, f := range d.Modify {
 			if old, ok := have.Get(f.FlowKey); !ok || old.Cookie != f.Cookie {
-				t.Fatalf("modify of %v would keep cookie %#x", f, old.Cookie)
+				t.Fatalf("the modification to %v would keep the old cookie %#x", f, old.Cookie)
 			}
 		}
 		if have = have.Apply(d.Mods()); !have.Equal(want) {

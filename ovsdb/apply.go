@@ -22,8 +22,8 @@ type Result struct {
 	Ops []Op
 	// Problems has the reasons why parts of the desired state were not realized.
 	Problems []Problem
-	// Cfg is the CurCfg of [State] at which ovs-vswitchd has applied changes of machines' tags
-	// that are among Ops; 0 if none are.
+	// Cfg is 0 if Ops change no tag of a machine's port. Otherwise ovs-vswitchd
+	// has applied these changes when the CurCfg of [State] is at least Cfg.
 	Cfg int
 }
 

@@ -150,7 +150,7 @@ func TestCorrectsChanges(t *testing.T) {
 				t.Errorf("%d transactions, want 1", got)
 			}
 			if r := apply(t, c, desired()); len(r.Ops) > 0 {
-				t.Errorf("the change was not corrected at once, left to do: %v", r.Ops)
+				t.Errorf("one Apply did not correct the change; remaining plan: %v", r.Ops)
 			}
 		})
 	}
@@ -292,7 +292,7 @@ func TestReconnect(t *testing.T) {
 	s.vsctl("init", "--", "add-br", "br-int")
 	until(t, c, "br-int", func(st ovsdb.State, err error) bool { _, ok := st.Bridge("br-int"); return ok })
 	if r := apply(t, c, desired()); len(r.Problems) > 0 || len(r.Ops) == 0 {
-		t.Errorf("into the new database: %v, %v", r.Ops, r.Problems)
+		t.Errorf("Apply to the new database: %v, %v", r.Ops, r.Problems)
 	}
 	if r := apply(t, c, desired()); len(r.Ops) > 0 {
 		t.Errorf("second Apply: %v", r.Ops)
@@ -387,7 +387,7 @@ func testFrozenServer(t *testing.T, d ovsdb.Desired) {
 	until(t, c, "given up", func(_ ovsdb.State, err error) bool { return errors.Is(err, ovsdb.ErrNotConnected) })
 	s.proc.Process.Signal(syscall.SIGCONT)
 	until(t, c, "connected again", func(_ ovsdb.State, err error) bool { return err == nil })
-	if r := apply(t, c, d); len(r.Problems) > 0 { // after any outcome of the first Apply
+	if r := apply(t, c, d); len(r.Problems) > 0 { // must succeed after any outcome of the first Apply
 		t.Error(r.Problems)
 	}
 	if r := apply(t, c, d); len(r.Ops) > 0 {
@@ -407,7 +407,7 @@ func TestStartedBeforeServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := c.Wait(ctx); !errors.Is(err, ovsdb.ErrNotConnected) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Wait: %v; want both the deadline and the reason that there is no connection", err)
+		t.Errorf("Wait: %v; want an error with the deadline and with the reason of the failed connection", err)
 	}
 	s.start()
 	wait(t, c)
@@ -489,7 +489,7 @@ func TestRandomPlansOnServer(t *testing.T) {
 			t.Fatalf("seed %d: after %v\nthe state is %+v\nwant %+v", seed, r.Ops, got, want)
 		}
 		if r := apply(t, c, d); len(r.Ops) > 0 {
-			t.Fatalf("seed %d: left to do: %v", seed, r.Ops)
+			t.Fatalf("seed %d: remaining plan: %v", seed, r.Ops)
 		}
 		// The test confirms like ovs-vswitchd, because ports that move between bridges wait
 		// for the confirmation.

@@ -2,7 +2,7 @@ package ovsdb
 
 import "fmt"
 
-// Keys of external_ids. The first seven are our marks. Neutron's L2 agent, OVN and
+// Keys of external_ids. The first nine are our marks. Neutron's L2 agent, OVN and
 // other agents use the others to identify a machine's port.
 const (
 	KeyOwner     = "ofdvr-owner"     // value: Owner
@@ -13,6 +13,7 @@ const (
 	KeyTunnel    = "ofdvr-tunnel"    // value: Tunnel.Type
 	KeyUplink    = "ofdvr-uplink"    // value: "true", in the rows of Fabric.Uplink
 	KeyTag       = "ofdvr-tag"       // value: the tag that we set; in Port rows that are not ours
+	KeyTurn      = "ofdvr-turn"      // value: see Desired.Turns; in Port rows that are not ours
 
 	KeyIfaceID     = "iface-id"
 	KeyAttachedMAC = "attached-mac"
@@ -60,6 +61,10 @@ type Desired struct {
 	// GivenTag returns the tag that the intent gives to the network of a machine's port, or 0. We
 	// must not set this tag. A port that loses the mark keeps this tag. GivenTag may be nil.
 	GivenTag func(ifaceID string) uint16
+	// Turns are numbers to keep in the marks [KeyTurn] of machines' ports, by the
+	// external_ids:iface-id of the port's interface. Other ports lose the mark. If Turns is nil, all
+	// ports keep it.
+	Turns map[string]uint64
 	// Link returns a description of another program's kernel link called name, or "" if no
 	// such link exists. Rows that need the name of such a link are not inserted, because
 	// ovs-vswitchd would use the link as its tap and finally destroy it. If Link is nil, links

@@ -83,7 +83,7 @@ external_ids : {ofdvr-tag="1", theirs=yes}`},
 		t.Fatal(err)
 	}
 	if got := s.vsctl("--columns=tag,vlan_mode,trunks", "list", "port", "tap1"); strings.Join(strings.Fields(got), " ") != "tag : 4095 vlan_mode : trunk trunks : [4095]" {
-		t.Errorf("the port of a machine after Cleanup: %s", got)
+		t.Errorf("columns of the machine's port after Cleanup: %s", got)
 	}
 	s.vsctl("clear", "port", "tap1", "tag", "vlan_mode", "trunks")
 	if got := s.foreign(); got != want {

@@ -82,7 +82,7 @@ func checkFabric(t *rapid.T, s ovsdb.State, d ovsdb.Desired, problems []ovsdb.Pr
 	f := d.Fabric
 	if f == nil {
 		if slices.ContainsFunc(s.Bridges, ovsdb.BridgeRow.IsFabric) && !d.Partial && !slices.ContainsFunc(problems, func(p ovsdb.Problem) bool { return p.Fabric }) {
-			t.Fatalf("the former fabric is left: %+v", s)
+			t.Fatalf("rows of the former fabric remain: %+v", s)
 		}
 		return
 	}
@@ -136,7 +136,7 @@ func checkKept(t *rapid.T, ops []ovsdb.Op, d ovsdb.Desired) {
 				slices.ContainsFunc(d.Fabric.Routers, func(r ovsdb.FabricRouter) bool { return r.ID == o.Router }))
 		}
 		if o.Verb == ovsdb.Remove && !listed {
-			t.Fatalf("a partial state removes %+v\nwanted %+v", o, d)
+			t.Fatalf("a partial state removes %+v, but the desired state is\n%+v", o, d)
 		}
 	}
 }
@@ -328,6 +328,48 @@ func TestPlanOfFabric(t *testing.T) {
 			ops:    []string{"update Port tap1 (external_ids:ofdvr-tag, tag, trunks, vlan_mode)"},
 		},
 		{
+			name: "turns of machines",
+			byHand: func(s *ovsdb.State) {
+				for name, id := range map[string]string{"tap1": "vm1", "tap2": "vm2", "tap9": "vm9"} {
+					p := machinePort(name, id)
+					if v := map[string]int{"tap1": 1, "tap2": 2}[name]; v != 0 {
+						p = was(p, v, strconv.Itoa(v))
+					}
+					plug(p)(s)
+				}
+				ports := bridge(s, "br-int").Ports
+				slices.SortFunc(ports, func(a, b ovsdb.PortRow) int { return strings.Compare(a.Name, b.Name) })
+				for i := range ports {
+					if n := map[string]string{"tap2": "7", "tap9": "9"}[ports[i].Name]; n != "" {
+						ports[i].ExternalIDs = map[string]string{ovsdb.KeyTurn: n, ovsdb.KeyTag: ports[i].ExternalIDs[ovsdb.KeyTag]}
+						if n == "9" {
+							delete(ports[i].ExternalIDs, ovsdb.KeyTag)
+						}
+					}
+				}
+			},
+			change: func(d *ovsdb.Desired) { d.Turns = map[string]uint64{"vm1": 3, "vm2": 7, "vm3": 1} },
+			ops:    []string{"update Port tap1 (external_ids:ofdvr-turn)", "update Port tap9 (external_ids:ofdvr-turn)"},
+		},
+		{
+			name: "turns that are not known",
+			byHand: func(s *ovsdb.State) {
+				p := was(machinePort("tap1", "vm1"), 1, "1")
+				p.ExternalIDs[ovsdb.KeyTurn] = "7"
+				plug(p)(s)
+			},
+		},
+		{
+			name: "machine with a turn removed",
+			byHand: func(s *ovsdb.State) {
+				p := was(machinePort("tap1", "vm1"), 1, "1")
+				p.ExternalIDs[ovsdb.KeyTurn] = "7"
+				plug(p)(s)
+			},
+			change: func(d *ovsdb.Desired) { d.Tag = tags(nil) },
+			ops:    []string{"update Port tap1 (external_ids:ofdvr-tag, external_ids:ofdvr-turn, tag, trunks, vlan_mode)"},
+		},
+		{
 			name:   "network without a VNI, and with another tag",
 			byHand: plug(was(machinePort("tap1", "vm1"), 1, "1")),
 			change: func(d *ovsdb.Desired) { d.Tag, d.GivenTag = nil, func(string) uint16 { return 2 } },
@@ -459,11 +501,11 @@ func TestTags(t *testing.T) {
 			map[string]uint16{"aaa": 2, "blue": 40, "green": 1}},
 		{"given to networks of others", []ovsdb.VLANChoice{choice("blue", 0), choice("green", 0)}, []uint16{1, 5, 4095},
 			map[string]uint16{"blue": 7, "green": 2}},
-		{"two networks on one port's tag", []ovsdb.VLANChoice{choice("blue", 0), {ID: "other", Ours: []string{"fi-blue"}}, choice("green", 0)}, nil,
+		{"two networks with ports of the same tag", []ovsdb.VLANChoice{choice("blue", 0), {ID: "other", Ours: []string{"fi-blue"}}, choice("green", 0)}, nil,
 			map[string]uint16{"blue": 1, "green": 2, "other": 5}},
 		{"that of a machine", []ovsdb.VLANChoice{choice("aaa", 0), choice("blue", 0), choice("green", 0), choice("red", 0)}, nil,
 			map[string]uint16{"aaa": 7, "blue": 1, "green": 2, "red": 5}},
-		{"without a network, its tag is in use", []ovsdb.VLANChoice{choice("aaa", 0)}, nil, map[string]uint16{"aaa": 5}},
+		{"a tag in use by a port without a network", []ovsdb.VLANChoice{choice("aaa", 0)}, nil, map[string]uint16{"aaa": 5}},
 	} {
 		if got := ovsdb.Tags(s, "br-int", tt.networks, tt.taken, unknown); !maps.Equal(got, tt.want) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
@@ -479,8 +521,8 @@ func TestTags(t *testing.T) {
 	}
 }
 
-// After the tags are set, Tags returns the same tags, also if the fabric is held or no host
-// has tunnels.
+// After the tags are set, Tags returns the same tags, also while the fabric is
+// held or no host has tunnels.
 func TestTagsAreStable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawState(t)

@@ -46,7 +46,7 @@ func (v Verb) String() string {
 type Row struct {
 	Table Table
 	UUID  string
-	Name  string // its name; for a controller, the target
+	Name  string // name of the row; for a controller, the target
 	Ours  bool   // the row has our mark, and must still have it when the plan is carried out
 }
 

@@ -105,7 +105,7 @@ type wantPort struct {
 	key     key
 	bridge  string // name of the bridge that it belongs to
 	name    string
-	what    string // for messages: patch port, tap, tunnel port
+	what    string // noun for messages: patch port, tap, tunnel port
 	typ     string // Interface.type
 	options map[string]string
 	mac     string // MAC address of a router interface, on its port on the integration bridge; "" for other ports
@@ -119,7 +119,7 @@ type occupant struct {
 	ours   bool
 	key    key
 	bridge *BridgeRow // the bridge itself, or the object's bridge
-	self   bool       // it is the bridge itself
+	self   bool       // the object is the bridge itself
 }
 
 // A planner holds the intermediate results of one call to Plan.
@@ -128,9 +128,9 @@ type planner struct {
 	d Desired
 
 	want  map[key]*wantBridge  // desired bridges; empty if none can be realized
-	blist []*wantBridge        // the same, in the order of d
+	blist []*wantBridge        // the bridges in want, in the order of d
 	ports map[string]*wantPort // desired ports, by name
-	plist []*wantPort          // the same, in the order of d
+	plist []*wantPort          // the desired ports, in the order of d
 	names map[string][]occupant
 	br    *BridgeRow // the integration bridge, nil if it does not exist
 

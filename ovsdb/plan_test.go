@@ -513,7 +513,7 @@ func foreign(s ovsdb.State) map[string]any {
 func TestPlanProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawState(t)
-		for round := range 2 { // from a random state, then from a planned state
+		for round := range 2 { // first plan from a random state, then from a planned state
 			d := drawDesired(t)
 			before := copyState(s)
 			ops, problems := ovsdb.Plan(s, d)
@@ -528,7 +528,7 @@ func TestPlanProperties(t *testing.T) {
 				t.Fatalf("round %d: %v\nplan %v", round, err, ops)
 			}
 			if left, p := ovsdb.Plan(after, d); len(left) > 0 {
-				t.Fatalf("round %d: left to do after %v: %v\nproblems %v, then %v\nstate %+v", round, ops, left, problems, p, after)
+				t.Fatalf("round %d: remaining plan after %v: %v\nproblems %v, then %v\nstate %+v", round, ops, left, problems, p, after)
 			}
 			if was, is := foreign(tagged(s, d)), foreign(after); !reflect.DeepEqual(was, is) {
 				t.Fatalf("round %d: foreign rows %v became %v\nby %v", round, was, is, ops)

@@ -52,7 +52,7 @@ type Problem struct {
 	Kind      ProblemKind
 	Router    string // the router concerned, "" for all or none
 	Interface string // the router interface concerned, "" for the whole router
-	Fabric    bool   // it concerns the fabric, or the tag of a machine's port
+	Fabric    bool   // the problem concerns the fabric, or the tag of a machine's port
 	Network   string // the network concerned; only with Fabric
 	Object    string // the desired or existing object, such as `bridge rb-r1`
 	Detail    string // description of the problem

@@ -96,7 +96,7 @@ func (p *planner) insertPort(bridge Row, w *wantPort) {
 	case w.vlan != 0:
 		set["tag"] = int(w.vlan)
 	case w.mac == "": // a port on one of our bridges: it has no VLAN columns
-	default: // another agent sets the tag later; until then the port must not be a trunk of all VLANs
+	default: // another agent sets the tag later, and until then the port must not be a trunk of all VLANs
 		set["tag"], set["vlan_mode"], set["trunks"] = deadVLAN, "trunk", []int{deadVLAN}
 	}
 	port := p.insert(TablePort, bridge, w.name, w.key, set, map[string]map[string]string{"external_ids": marks(w.key)})
@@ -186,7 +186,7 @@ func (p *planner) updatePort(b *BridgeRow, port *PortRow, w *wantPort) {
 	}
 	o.put("options", f.Options, w.options)
 	o.put("external_ids", f.ExternalIDs, w.externalIDs())
-	if w.mac == "" { // with the keys of the integration bridge, an agent would take the interface for a second copy of the port
+	if w.mac == "" { // only ports of the integration bridge have these keys: an agent would take another interface for a second copy of the port
 		o.drop("external_ids", f.ExternalIDs, KeyIfaceID, KeyAttachedMAC, KeyIfaceStatus)
 	}
 	p.update(o)

@@ -25,10 +25,10 @@ func TestSame(t *testing.T) {
 		first = read()
 	}
 	if apply(t, c, ovsdb.Desired{}); !read().Same(first) {
-		t.Error("an Apply without changes makes another state")
+		t.Error("Same returns false after an Apply without changes")
 	}
 	if first.Same(ovsdb.State{}) || new(ovsdb.State).Same(ovsdb.State{}) {
-		t.Error("the zero State is the same as another")
+		t.Error("Same returns true for the zero State and another state")
 	}
 	s.vsctl("set", "bridge", "br-int", "fail_mode=secure")
 	for read().Same(first) {

@@ -18,7 +18,7 @@ func TestOutlive(t *testing.T) {
 		cancel(stopped)
 		synctest.Wait()
 		if out.Err() != nil {
-			t.Error("the context is done together with its parent")
+			t.Error("the context was done as soon as its parent")
 		}
 		began := time.Now()
 		<-out.Done()

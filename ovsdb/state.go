@@ -86,7 +86,7 @@ type PortRow struct {
 	VLANMode    string
 	Trunks      []int
 	ExternalIDs map[string]string
-	Interfaces  []InterfaceRow // by name; more than one is a bond
+	Interfaces  []InterfaceRow // interfaces by name; several form a bond
 }
 
 // An InterfaceRow is a row of table Interface.

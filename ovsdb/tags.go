@@ -22,10 +22,10 @@ func (o *Op) access(port *PortRow, vlan uint16) {
 	}
 }
 
-// tags sets the desired tags of machines' ports on the integration bridge. It disconnects other
+// tags sets the desired tags and marks of machines' ports on the integration bridge. It disconnects other
 // ports that still have a tag from us.
 func (p *planner) tags() {
-	if p.d.Tag != nil && p.br == nil { // if the configured name is wrong, tags must stay
+	if p.d.Tag != nil && p.br == nil { // tags stay if the bridge is missing, because the configured name may be wrong
 		return
 	}
 	for i := range p.s.Bridges {
@@ -39,11 +39,34 @@ func (p *planner) tags() {
 				o := Op{Row: port.row(), Parent: b.row(), Fabric: true, Network: t.Network}
 				o.access(port, t.VLAN)
 				o.put("external_ids", port.ExternalIDs, map[string]string{KeyTag: strconv.Itoa(int(t.VLAN))})
+				p.turn(&o, b, port)
 				p.update(o)
 			} else if mark, marked := port.ExternalIDs[KeyTag]; marked && !p.d.Partial {
 				p.release(b, port, mark)
+			} else {
+				o := Op{Row: port.row(), Parent: b.row(), Fabric: true}
+				p.turn(&o, b, port)
+				p.update(o)
 			}
 		}
+	}
+}
+
+// turn changes the mark [KeyTurn] of a port of bridge b.
+func (p *planner) turn(o *Op, b *BridgeRow, port *PortRow) {
+	if p.d.Turns == nil || p.br == nil {
+		return
+	}
+	if b == p.br {
+		for i := range port.Interfaces {
+			if n := p.d.Turns[port.Interfaces[i].ExternalIDs[KeyIfaceID]]; n != 0 {
+				o.put("external_ids", port.ExternalIDs, map[string]string{KeyTurn: strconv.FormatUint(n, 10)})
+				return
+			}
+		}
+	}
+	if !p.d.Partial {
+		o.drop("external_ids", port.ExternalIDs, KeyTurn)
 	}
 }
 
@@ -80,7 +103,7 @@ func (p *planner) release(b *BridgeRow, port *PortRow, mark string) {
 			Detail: fmt.Sprintf("ofdvr had given it tag %s, and another program has set tag %d since, which stays", mark, *port.Tag),
 			Remedy: fmt.Sprintf("if the port belongs to no network, run `ovs-vsctl set Port %s tag=%d vlan_mode=trunk trunks=%[2]d`", port.Name, deadVLAN)})
 	}
-	o.drop("external_ids", port.ExternalIDs, KeyTag)
+	o.drop("external_ids", port.ExternalIDs, KeyTag, KeyTurn)
 	p.update(o)
 }
 
@@ -120,7 +143,7 @@ func Tags(s State, integrationBridge string, networks []VLANChoice, taken []uint
 	for _, tag := range taken {
 		chosen.add(int(tag))
 	}
-	own := make(map[string]int) // by name of a port in Ours: its tag
+	own := make(map[string]int) // tag of each port in Ours, by the port's name
 	out := make(map[string]uint16, len(networks))
 	for _, n := range networks {
 		if n.VLAN != 0 {
@@ -131,7 +154,7 @@ func Tags(s State, integrationBridge string, networks []VLANChoice, taken []uint
 			own[name] = 0
 		}
 	}
-	of := make(map[string]int) // by network: the tag of one of its machines
+	of := make(map[string]int) // tag of a machine's port of each network, by network
 	b, _ := s.Bridge(integrationBridge)
 	for i := range b.Ports {
 		port := &b.Ports[i]

@@ -127,7 +127,7 @@ func (l *link) mutations() []wire.Mutation {
 
 type links struct {
 	below     map[string]map[string]wire.OvsSet // placeholder → column → references
-	mutations []*link                           // by table and name of the row
+	mutations []*link                           // mutations by table and name of the row
 }
 
 func newLinks(plan []Op) links {

@@ -46,7 +46,7 @@ type claim struct {
 	kind  claimKind
 	value string
 	by    string // ID of the object, see [claim.owner]
-	link  link   // for a linkName or taggedName
+	link  link   // the link of a linkName or taggedName
 }
 
 // owner returns the object that has the name or number.
@@ -91,7 +91,7 @@ func (l link) String() string {
 	switch {
 	case l.what == "":
 		return l.of.String()
-	case l.of.kind == KindHost: // each host with a tunnel has it
+	case l.of.kind == KindHost: // every host with a tunnel has this link
 		return l.what + " of hosts"
 	}
 	return fmt.Sprintf("%s of %v", l.what, l.of)

@@ -10,10 +10,10 @@ import (
 type Misfit struct {
 	Network string // ID
 	MTU     int    // of the network
-	Headers int    // bytes that a tunnel adds to each packet; 0: by the uplink
+	Headers int    // bytes that a tunnel adds to each packet; 0 for the uplink
 	Link    string
 	LinkMTU int
-	To      string // another host, to which the link leads; "": by the uplink
+	To      string // the host at the other end of the tunnel; "" for the uplink
 }
 
 func (m Misfit) String() string {
@@ -23,7 +23,7 @@ func (m Misfit) String() string {
 	return fmt.Sprintf("packets of %d bytes, its mtu, and %d bytes of a tunnel do not fit through link %s, whose MTU is %d, to host %s", m.MTU, m.Headers, m.Link, m.LinkMTU, m.To)
 }
 
-// Remedy returns what to do.
+// Remedy returns the action for the operator.
 func (m Misfit) Remedy() string {
 	return fmt.Sprintf("set its mtu to %d or less, in the machines too, or raise that of the link", m.LinkMTU-m.Headers)
 }

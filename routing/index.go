@@ -253,7 +253,7 @@ func (x *Index) Touched(c Change) []string {
 	}
 	last := ""
 	port := func(network string) {
-		if network != last { // most ports are on the same network as the last
+		if network != last { // saves look-ups, because most ports are on the same network as the previous port
 			on(network)
 			last = network
 		}

@@ -28,7 +28,7 @@ func TestCheckIsValidate(t *testing.T) {
 			next := apply(m, c)
 			want, got, was := next.Validate(), x.Check(c), routing.Dump(x)
 			if (got == nil) != (want == nil) {
-				t.Fatalf("the change\n%+v\nof\n%+v\nis checked as: %v\nits result is validated as: %v", c, m, got, want)
+				t.Fatalf("for the change\n%+v\nof\n%+v\nCheck returns: %v\nand Validate returns for the changed model: %v", c, m, got, want)
 			}
 			if got != nil {
 				refused++
@@ -43,10 +43,10 @@ func TestCheckIsValidate(t *testing.T) {
 				t.Fatalf("the old index has changed:\n%s", d)
 			}
 			if d := cmp.Diff(routing.Dump(y), routing.Dump(x.With(x.Differs(c)))); d != "" {
-				t.Fatalf("the part that changes something gives another index (-all, +part):\n%s\nchange %+v", d, c)
+				t.Fatalf("Differs returns a part of the change that gives another index (-all, +part):\n%s\nchange %+v", d, c)
 			}
 			if d := cmp.Diff(routing.Dump(y), routing.Dump(x.With(difference(x, y)))); d != "" {
-				t.Fatalf("the difference of two indices gives another index (-second, +first with the difference):\n%s\nchange %+v", d, c)
+				t.Fatalf("applying the difference of two indices does not give the second index (-second, +result):\n%s\nchange %+v", d, c)
 			}
 			touchedAll(t, x, y, c)
 			m, x = next, y
@@ -69,7 +69,7 @@ func touchedAll(t *rapid.T, x, y *routing.Index, c routing.Change) {
 		if old != nil && compile.Compile(x, old, facts).Flows.Equal(compile.Compile(y, r, facts).Flows) || slices.Contains(touched, r.ID) {
 			continue
 		}
-		t.Fatalf("router %s changes with %+v, which is not said", r.ID, c)
+		t.Fatalf("the program of router %s changes, but Touched lacks it for change %+v", r.ID, c)
 	}
 }
 

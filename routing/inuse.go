@@ -69,7 +69,7 @@ func (e *InUseError) Error() string {
 
 // A TakenError means that another object already has the name, number or address of an object.
 type TakenError struct {
-	Kind Kind   // of the other object: a host, a network, a router or a port
+	Kind Kind   // kind of the other object: a host, a network, a router or a port
 	ID   string // of the other object
 	err  error
 }

@@ -13,7 +13,7 @@ type Members struct {
 	ports ports
 	macs  sorted.Set[macOf, byMAC]
 	addrs sorted.Set[addrOf, byAddr]
-	pairs pairs // of ports that are up and bound
+	pairs pairs // address pairs of ports that are up and bound
 	legs  []Leg // sorted by router, then in the router's order
 }
 

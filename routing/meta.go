@@ -11,7 +11,7 @@ import (
 type Meta struct {
 	Name        string // several objects may have the same
 	Description string
-	Labels      []Label // by key, each key once
+	Labels      []Label // sorted by key; each key occurs once
 }
 
 // A Label is a key and a value by which objects are selected, see [Selector].

@@ -67,10 +67,10 @@ func TestSelector(t *testing.T) {
 		}
 		again, err := routing.ParseSelector(s.String())
 		if err != nil || again.String() != s.String() {
-			t.Fatalf("%q is written as %q: %v", text, s, err)
+			t.Fatalf("String of selector %q is %q: %v", text, s, err)
 		}
 		if got := s.Matches(m); got != want || again.Matches(m) != want {
-			t.Fatalf("%q selects %v: %v, want %v", text, labels, got, want)
+			t.Fatalf("selector %q matches %v: got %v, want %v", text, labels, got, want)
 		}
 	})
 	for _, bad := range []string{",", "a,", "=a", "!", "!=a", "a=b=c", "a==b==c", "a!==b", "a b", "a in (b)", "!a=b"} {

@@ -120,14 +120,14 @@ type Router struct {
 type Route struct {
 	Destination netip.Prefix // without host bits
 	Type        RouteType
-	NextHops    []NextHop // one or more for a [RouteVia], which share the traffic; else empty
+	NextHops    []NextHop // next hops of a [RouteVia], at least one, which share the traffic; empty for other types
 	// NoFastPath makes the namespace route all packets to and from the destination.
 	NoFastPath bool
 }
 
 // A NextHop is a machine that forwards packets.
 type NextHop struct {
-	Address netip.Addr // in a subnet of one of the router's interfaces
+	Address netip.Addr // an address in a subnet of one of the router's interfaces
 	Weight  int        // relative share of traffic, 1–256
 }
 
@@ -196,7 +196,7 @@ type Interface struct {
 	Addresses []netip.Prefix // the router's addresses, each with its subnet's prefix length
 	PatchPort string         // port to the integration bridge; "" means derived, see [Interface.PatchName]
 	TapPort   string         // port to the namespace; "" means derived, see [Interface.TapName]
-	Down      bool           // no packets in or out
+	Down      bool           // the interface neither receives nor sends packets
 	RA        *RA            // router advertisements (RFC 4861 §4.2) sent by the namespace; nil if none
 }
 
@@ -230,7 +230,7 @@ type Port struct {
 	// address.
 	Pairs   []AddressPair
 	Down    bool // administratively down: it gets no packets
-	Unbound bool // not on a host yet
+	Unbound bool // the machine is not on a host yet
 	// Host is the ID of the Host on which the machine is expected; "" means any. If the
 	// machine is found on another host, its flows use that host.
 	Host string
@@ -240,6 +240,6 @@ type Port struct {
 
 // An AddressPair is an allowed address pair.
 type AddressPair struct {
-	Addresses netip.Prefix // without host bits; often a single address
+	Addresses netip.Prefix // a prefix without host bits; often a single address
 	MAC       ofproto.MAC  // zero means the port's
 }

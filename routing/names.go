@@ -27,7 +27,7 @@ const (
 	fabricTunnelPrefix      = "ft-"
 
 	maxIfname = 15 // IFNAMSIZ less the terminating NUL
-	tailLen   = 11 // as Neutron's: 14 with the prefix (constants.LINUX_DEV_LEN)
+	tailLen   = 11 // length of Neutron's names without the prefix (constants.LINUX_DEV_LEN, 14, includes it)
 )
 
 // NamespaceName returns the name of the router's network namespace: the configured name or,

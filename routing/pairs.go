@@ -85,7 +85,7 @@ func (n *Members) At(a netip.Addr) Place {
 		case found.Port == "":
 			found = Place{q.mac, q.port}
 		case q.mac != found.MAC:
-			return Place{} // two MAC addresses may use it: the kernel resolves it
+			return Place{} // two MAC addresses may use the address, so the kernel resolves it
 		}
 	}
 	return n.unless(found, a)

@@ -13,12 +13,13 @@ type Selector struct{ all []requirement }
 type requirement struct {
 	key, value string
 	anyValue   bool // any value of the label meets the requirement
-	not        bool // the opposite
+	not        bool // the requirement is negated
 }
 
-// ParseSelector reads requirements that are separated by commas. "key=value" and "key==value"
-// require a label with this key and value, and "key" a label with this key. "key!=value" and "!key"
-// require that no label is such. This is the syntax of kubectl without sets.
+// ParseSelector reads requirements that are separated by commas. "key=value"
+// and "key==value" require a label with this key and value, and "key" a label
+// with this key. "key!=value" and "!key" require that there is no such label.
+// This is the syntax of kubectl without sets.
 func ParseSelector(s string) (Selector, error) {
 	var sel Selector
 	if strings.TrimSpace(s) == "" {

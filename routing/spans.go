@@ -2,6 +2,7 @@ package routing
 
 import (
 	"crypto/sha256"
+	"slices"
 
 	"github.com/ofdvr/ofdvr/ofproto"
 )
@@ -11,17 +12,22 @@ type Carrier uint8
 
 const (
 	NotCarried Carrier = iota // the network is on this host only
-	ByTunnel                  // it has a VNI, and the hosts have tunnels
-	ByUplink                  // it has a VLAN and no VNI, and the hosts have uplinks
+	ByTunnel                  // the network has a VNI, and the hosts have tunnels
+	ByUplink                  // the network has a VLAN and no VNI, and the hosts have uplinks
 )
 
 // CarrierOf returns how the host called id carries n. An uplink does not carry n if
 // [Index.unfit] returns a router for n.
 func CarrierOf(x *Index, id string, n *Network) Carrier {
+	return carrierOf(x, n, n.VNI != 0 && Tunnels(x, id), n.VNI == 0 && Uplinks(x, id))
+}
+
+// carrierOf returns how a host with tunnels, or an uplink, to other hosts carries n.
+func carrierOf(x *Index, n *Network, tunnels, uplinks bool) Carrier {
 	switch {
-	case n.VNI != 0 && Tunnels(x, id):
+	case n.VNI != 0 && tunnels:
 		return ByTunnel
-	case n.VNI == 0 && n.VLAN != 0 && Uplinks(x, id) && x.unfit(n.ID) == nil:
+	case n.VNI == 0 && n.VLAN != 0 && uplinks && x.unfit(n.ID) == nil:
 		return ByUplink
 	}
 	return NotCarried
@@ -33,6 +39,20 @@ func Spans(x *Index, id string) bool { return Tunnels(x, id) || Uplinks(x, id) }
 // Tunnels reports whether the host called id has tunnels to other hosts.
 func Tunnels(x *Index, id string) bool {
 	return joins(x, id, func(h *Host) bool { return h.Tunnel.Address.IsValid() })
+}
+
+// TunnelTypes returns the types of the tunnels that the host called id needs, sorted: those of all hosts.
+func TunnelTypes(x *Index, id string) (types []TunnelType) {
+	if !Tunnels(x, id) {
+		return nil
+	}
+	for h := range x.Hosts("") {
+		if h.Tunnel.Address.IsValid() && !slices.Contains(types, h.Tunnel.Type) {
+			types = append(types, h.Tunnel.Type)
+		}
+	}
+	slices.Sort(types)
+	return types
 }
 
 // Uplinks reports whether the host called id and at least one other host have uplinks.

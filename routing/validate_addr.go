@@ -179,7 +179,7 @@ type subnet struct {
 	netip.Prefix
 	iface, addr int // indices of the interface and the address
 
-	outer, inner *subnet // of the subnets that contain it, and of those inside it, the first in the model
+	outer, inner *subnet // the first subnet in the model that contains this one, and the first that is inside this one
 }
 
 func (s *subnet) compare(t *subnet) int {

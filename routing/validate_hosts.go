@@ -16,7 +16,7 @@ func (v *validator) checkHosts(hosts []Host) {
 		if c.kind != tunnelAddress {
 			break
 		}
-		if !v.gone[c.owner()] { // all other tunnels have addresses of the same family
+		if !v.gone[c.owner()] { // one host is enough, because all other tunnels have addresses of the same family
 			v.tunnels[familyOf(v.base.Host(c.by).Tunnel.Address)] = c.by
 			break
 		}

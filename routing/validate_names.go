@@ -18,7 +18,7 @@ type nameTable struct {
 	links      map[string]link      // made by ofdvr, by name
 	external   map[extPort]string   // ports of external bridges
 	namespaces map[string]string    // → router ID
-	bridges    map[string][]*Router // by name; several if their datapath IDs differ
+	bridges    map[string][]*Router // routers by the name of their bridge; several if the datapath IDs differ
 	dpids      map[ofproto.DPID]string
 }
 
@@ -135,7 +135,7 @@ func (v *validator) checkNamespace(p path, r *Router) {
 	}
 	name := r.NamespaceName()
 	if err := checkNamespaceName(name); err != nil {
-		if r.Namespace != "" { // else the ID has an error
+		if r.Namespace != "" { // without a configured name, the ID has the error
 			v.bad(p, "namespace", "%w", err)
 		}
 		return
@@ -210,7 +210,7 @@ func (v *validator) checkLink(p path, key, name string, whose link) {
 	switch other, used := v.linkCalled(name); {
 	case !used:
 		v.names.links[name] = whose
-	case other != whose: // if equal, it is an object with the same ID, which has an error already
+	case other != whose: // an object with the same ID is equal, and has an error already
 		v.taken(p, key, other.of, "the name %q for %s is already used by %v", name, whose.what, other)
 	}
 }

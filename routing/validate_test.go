@@ -188,7 +188,7 @@ func TestWarningsAgree(t *testing.T) {
 		m.Ports[0].Addresses = []netip.Addr{a}
 		inside := slices.ContainsFunc(subnets, func(p netip.Prefix) bool { return p.Contains(a) })
 		if warnings := m.Warnings(); (len(warnings) == 0) != inside {
-			t.Errorf("%v in %v is %v, warnings %v", a, subnets, inside, warnings)
+			t.Errorf("address %v, subnets %v: a subnet contains it: %v, but the warnings are %v", a, subnets, inside, warnings)
 		}
 	})
 }

@@ -20,7 +20,7 @@ func (x *Index) Warnings(m *Model) []*PathError {
 		}
 		warnings = append(warnings, &PathError{where, fmt.Errorf(format, args...)})
 	}
-	subnets := make(map[string]*subnetTable) // by network; nil if no router has an interface on it
+	subnets := make(map[string]*subnetTable) // subnets by network; nil if no router has an interface on the network
 	subnetsOf := func(network string) *subnetTable {
 		t, known := subnets[network]
 		if !known {

@@ -24,7 +24,7 @@ func TestArguments(t *testing.T) {
 		}
 		out, err := exec.CommandContext(t.Context(), "sh", "-c", "for a in "+strings.TrimPrefix(got, "-- ")+"; do printf '%s|' \"$a\"; done").Output()
 		if err != nil || string(out) != strings.Join(ids, "|")+"|" {
-			t.Errorf("%q: a shell reads %q, %v", ids, out, err)
+			t.Errorf("a shell parses %q as %q, error %v", ids, out, err)
 		}
 	}
 }

@@ -39,14 +39,14 @@ they do not confirm it in time.`,
 			if files = append(files, args...); files == nil {
 				return misuse("missing argument FILE")
 			}
-			if err := w.check(); err != nil {
+			if err := w.check(&c); err != nil {
 				return err
 			}
 			in, err := readFiles(cmd.Context(), files, cmd.InOrStdin())
 			if err != nil {
 				return reported(cmd, err)
 			}
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
 			}
@@ -85,6 +85,7 @@ they do not confirm it in time.`,
 		},
 	}
 	c.add(cmd)
+	c.addEtcd(cmd)
 	w.add(cmd)
 	fileFlag(cmd, &files)
 	cmd.Flags().BoolVar(&all, "all", false, "delete all objects that are not in the files")
@@ -94,35 +95,28 @@ they do not confirm it in time.`,
 	return cmd
 }
 
-// maxPart is the number of objects in a part of a change that is too large for one transaction.
-const maxPart = 20
-
 // applyParts puts the objects of m in parts: first hosts, networks and routers, which ports need.
 func applyParts(cmd *cobra.Command, client *api.Client, w *waitFlags, query url.Values, m routing.Model) (*api.Written, error) {
-	var parts []routing.Model
-	cut(len(m.Hosts), func(i, j int) { parts = append(parts, routing.Model{Hosts: m.Hosts[i:j]}) })
-	cut(len(m.Networks), func(i, j int) { parts = append(parts, routing.Model{Networks: m.Networks[i:j]}) })
-	cut(len(m.Routers), func(i, j int) { parts = append(parts, routing.Model{Routers: m.Routers[i:j]}) })
-	cut(len(m.Ports), func(i, j int) { parts = append(parts, routing.Model{Ports: m.Ports[i:j]}) })
-	all := new(api.Written)
-	for i, part := range parts {
+	todo, all := parts(m), new(api.Written)
+	for written := 0; len(todo) > 0; {
+		part := todo[0]
 		in := inputs{model: part}
 		done, err := write(cmd, client, w, http.MethodPatch, "/v1/topology", query, in.body(false))
-		if err != nil {
-			return nil, fmt.Errorf("part %d of %d: %w", i+1, len(parts), err)
+		if p, ok := errors.AsType[*api.Problem](err); ok && p.Status == http.StatusRequestEntityTooLarge {
+			if a, b, ok := halves(part); ok {
+				todo = append([]routing.Model{a, b}, todo[1:]...)
+				continue
+			}
 		}
+		if err != nil {
+			return nil, fmt.Errorf("after %d of %s: %w", written, count(m.Len(), "object"), err)
+		}
+		written += part.Len()
 		done.Objects = append(all.Objects, done.Objects...)
-		done.Warnings = nil // their places are not those in the files
-		all = done
+		done.Warnings = nil // their positions refer to the body of this part, not to the files
+		all, todo = done, todo[1:]
 	}
 	return all, nil
-}
-
-// cut calls do with the bounds of parts of a list of n elements.
-func cut(n int, do func(i, j int)) {
-	for i := 0; i < n; i += maxPart {
-		do(i, min(i+maxPart, n))
-	}
 }
 
 func fileFlag(cmd *cobra.Command, files *[]string) {
@@ -131,20 +125,22 @@ func fileFlag(cmd *cobra.Command, files *[]string) {
 
 // waitFlags select whether a command waits until a write is applied.
 type waitFlags struct {
-	wait    bool
-	timeout time.Duration
+	wait     bool
+	timeout  time.Duration
+	straight bool // the command works on etcd without a daemon, which could wait
 }
 
 func (w *waitFlags) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&w.wait, "wait", true, "wait until the switches have confirmed the change; --wait=false returns when it is on disk")
+	cmd.Flags().BoolVar(&w.wait, "wait", true, "wait until the switches have confirmed the change; --wait=false returns when it is on disk. With --etcd it never waits")
 	cmd.Flags().DurationVar(&w.timeout, "timeout", 30*time.Second, "how long to wait, at most 5m")
 }
 
 // maxWait is the longest time that the API waits for the switches.
 const maxWait = 5 * time.Minute
 
-// check returns an error if the flags have wrong values.
-func (w *waitFlags) check() error {
+// check returns an error if the flags have wrong values. It is called before the other methods.
+func (w *waitFlags) check(c *clientFlags) error {
+	w.straight = c.straight()
 	if w.timeout < 0 || w.timeout > maxWait {
 		return misuse("--timeout %v: want a time from 0s to %v", w.timeout, maxWait)
 	}
@@ -152,7 +148,7 @@ func (w *waitFlags) check() error {
 }
 
 func (w *waitFlags) query() url.Values {
-	if !w.wait {
+	if !w.wait || w.straight {
 		return url.Values{}
 	}
 	return url.Values{"wait": {"applied"}, "timeout": {w.timeout.String()}}
@@ -161,7 +157,7 @@ func (w *waitFlags) query() url.Values {
 // showProgress shows the progress of the daemon on a terminal, until stop is called.
 func (w *waitFlags) showProgress(cmd *cobra.Command, client *api.Client, dryRun bool) (stop func()) {
 	p := newProgress(cmd.ErrOrStderr())
-	if dryRun || !w.wait {
+	if dryRun || !w.wait || w.straight {
 		return p.busy(cmd.Context(), "waiting for ofdvr")
 	}
 	return p.during(cmd.Context(), 4*pollInterval, func(ctx context.Context) string {
@@ -173,8 +169,11 @@ func (w *waitFlags) showProgress(cmd *cobra.Command, client *api.Client, dryRun 
 	})
 }
 
-// outcome prints the pending changes, if there are any.
+// outcome prints the pending changes, if there are any, or that it is not known whether there are.
 func (w *waitFlags) outcome(cmd *cobra.Command, done *api.Written) error {
+	if w.straight && w.wait && changes(done) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "ofdvr: the change is in etcd. This command did not wait for hosts and switches to confirm it")
+	}
 	if done.Applied == nil || *done.Applied {
 		return nil
 	}

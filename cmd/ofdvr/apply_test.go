@@ -133,7 +133,7 @@ func TestPrintPlan(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	if !changes(p) || changes(&api.Written{Objects: p.Objects[3:], Plan: &api.PlanDocument{}}) {
-		t.Error("what counts as a change is wrong")
+		t.Error("changes returns the wrong result for a plan")
 	}
 	if colours(&coloured) {
 		t.Error("a buffer shows colours")
@@ -209,7 +209,7 @@ func TestHelp(t *testing.T) {
 		}
 		for line := range strings.Lines(out.String()) {
 			if line = strings.TrimRight(line, "\n"); utf8.RuneCountInString(line) > 80 {
-				t.Errorf("%v: a line of its help is too long: %s", path, line)
+				t.Errorf("%v: a line of the help is too long: %s", path, line)
 			}
 		}
 	}

@@ -103,7 +103,7 @@ func (c *cleaner) note(format string, args ...any) { fmt.Fprintf(c.out, format+"
 func (c *cleaner) run(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not done within %v (--timeout)", timeout))
 	defer cancel()
-	if err := c.advertisements(); err != nil { // first, while the taps still exist
+	if err := c.advertisements(); err != nil { // must precede the removal of taps: radvd sends its final advertisements through them
 		return err
 	}
 	var state ovsdb.State // before the cleanup
@@ -170,7 +170,7 @@ func (c *cleaner) database(ctx context.Context) (state ovsdb.State, err error) {
 		c.say(verb+"d", verb, "%s", object) // remove or update
 	}
 	if len(res.Ops) == 0 {
-		c.note("Open vSwitch holds nothing of ofdvr")
+		c.note("Open vSwitch has no objects of ofdvr")
 	}
 	for _, p := range res.Problems {
 		c.note("left: %v", p)

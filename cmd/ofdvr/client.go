@@ -29,6 +29,7 @@ const envAPI = "OFDVR_API"
 type clientFlags struct {
 	endpoint string // "" for the endpoint in envAPI
 	access   api.Access
+	etcd     etcdOptions // instead of a daemon
 }
 
 // add adds the flags to cmd.
@@ -41,7 +42,25 @@ func (c *clientFlags) add(cmd *cobra.Command) {
 	f.StringVar(&c.access.TokenFile, "api-token-file", "", "`FILE` with the bearer token, for ssl:")
 }
 
-func (c *clientFlags) open() (*api.Client, error) {
+// addEtcd adds the flags of commands that also work without a daemon.
+func (c *clientFlags) addEtcd(cmd *cobra.Command) {
+	c.etcd.flags(cmd.Flags(), ": read and write the intent there, without a daemon")
+}
+
+// straight reports whether the command works on etcd without a daemon.
+func (c *clientFlags) straight() bool { return len(c.etcd.endpoints) > 0 }
+
+// open returns the client of a command. It ends with the command at the latest.
+func (c *clientFlags) open(cmd *cobra.Command) (*api.Client, error) {
+	if c.straight() && c.endpoint != "" {
+		return nil, misuse("--api and --etcd cannot be used together")
+	}
+	if err := c.etcd.check(); err != nil {
+		return nil, err
+	}
+	if c.straight() {
+		return straight(cmd, &c.etcd)
+	}
 	endpoint := cmp.Or(c.endpoint, os.Getenv(envAPI), defaultAPI)
 	if err := api.Endpoint(endpoint).Check(); err != nil {
 		return nil, misuse("%v", err)
@@ -132,7 +151,10 @@ func (c *clientFlags) complete(kind string, more ...string) func(*cobra.Command,
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), completionTimeout)
 		defer cancel()
-		client, err := c.open()
+		if c.straight() {
+			return nil, cobra.ShellCompDirectiveNoFileComp // reading all of etcd takes too long
+		}
+		client, err := c.open(cmd)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

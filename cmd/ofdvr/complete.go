@@ -23,10 +23,10 @@ object are removed. 'ofdvr apply --all' declares the same.`,
   ofdvr complete`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := w.check(); err != nil {
+			if err := w.check(&c); err != nil {
 				return err
 			}
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
 			}
@@ -47,6 +47,7 @@ object are removed. 'ofdvr apply --all' declares the same.`,
 		},
 	}
 	c.add(cmd)
+	c.addEtcd(cmd)
 	w.add(cmd)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "change nothing, and print what would be removed from Open vSwitch's database")
 	return cmd

@@ -24,7 +24,12 @@ func (o *serveOptions) check() (flag string, err error) {
 		flag  string
 		check func() error
 	}{
-		{"openflow", func() error { return checkAll(o.openflow, controller.CheckEndpoint) }},
+		{"openflow", func() error {
+			if len(o.openflow) == 0 {
+				return fmt.Errorf("no endpoint is given, and no switch could connect: want one such as %s", defaultOpenFlow)
+			}
+			return checkAll(o.openflow, controller.CheckEndpoint)
+		}},
 		{"ovsdb", func() error {
 			if o.ovsdb == "" {
 				return nil
@@ -113,7 +118,11 @@ func (o *serveOptions) load(ctx context.Context, name string, flags *pflag.FlagS
 			return misuse("%s: %s: %v", name, strings.ReplaceAll(flag, "--", ""), err)
 		}
 	}
-	return o.etcd.check()
+	if err := o.etcd.check(); err != nil {
+		return err
+	}
+	_, _, err := o.tunnel.tunnel(len(o.etcd.endpoints) > 0)
+	return err
 }
 
 // readConfig sets flags from the keys of the YAML file called name. Flags on the command line

@@ -75,7 +75,7 @@ func queries(t *testing.T) (out []query) {
 	if err := json.Unmarshal(data, &d); err != nil {
 		t.Fatal(err)
 	}
-	seen := make(map[string]bool) // first rows, then the panels in them
+	seen := make(map[string]bool) // titles of the panels so far, after the title of their row
 	at := ""
 	for _, p := range d.Panels {
 		if p.Type == "row" {
@@ -96,7 +96,7 @@ func queries(t *testing.T) (out []query) {
 		}
 		m := regexp.MustCompile(`^label_values\((.*), (\w+)\)$`).FindStringSubmatch(v.Definition)
 		if m == nil {
-			t.Fatalf("variable %s of the dashboard is %s", v.Name, v.Definition)
+			t.Fatalf("variable %s of the dashboard has type %s", v.Name, v.Definition)
 		}
 		out = append(out, query{"variable " + v.Name, m[1], "{{" + m[2] + "}}"})
 	}
@@ -164,7 +164,7 @@ func (q query) check(t *testing.T, known map[string][]string) {
 	}
 	for _, name := range names {
 		if !slices.Contains(labels, name) {
-			t.Errorf("%s: nothing has the label %s", q.where, name)
+			t.Errorf("%s: no metric has the label %s", q.where, name)
 		}
 	}
 }

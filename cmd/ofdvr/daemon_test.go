@@ -84,7 +84,7 @@ type fabric struct {
 	hosts    []controller.HostStatus
 	counts   []counters.Snapshot // successive readings of counters; the last one is repeated
 	unlinked map[string]bool     // routers with a bridge that is not connected
-	waits    chan struct{}       // if not nil, writes wait until it is closed
+	waits    chan struct{}       // writes wait until this channel is closed; nil means no wait
 }
 
 func (f *fabric) Status(context.Context) (controller.Status, error) {
@@ -212,7 +212,7 @@ func startDaemon(t *testing.T, declared *routing.Model, events int) *server {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	web := &http.Server{Handler: api.Handler(l, d.fabric, testLog, "v1", nil)}
+	web := &http.Server{Handler: api.Handler(l, d.fabric, testLog, "v1", nil, api.Others{})}
 	var running sync.WaitGroup
 	running.Go(func() { l.Run(ctx, ignore{}) })
 	running.Go(func() { web.Serve(ln) })
@@ -230,7 +230,7 @@ func (d *server) ofdvr(status int, args ...string) (string, string) {
 	d.t.Helper()
 	var out, errOut strings.Builder
 	if got := run(d.t.Context(), append(args, "--api", d.endpoint), &out, &errOut); got != status {
-		d.t.Fatalf("ofdvr %s exits with %d, want %d\n%s%s", strings.Join(args, " "), got, status, &out, &errOut)
+		d.t.Fatalf("ofdvr %s exited with status %d, want %d\n%s%s", strings.Join(args, " "), got, status, &out, &errOut)
 	}
 	return out.String(), errOut.String()
 }

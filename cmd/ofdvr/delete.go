@@ -42,10 +42,10 @@ are deleted.`,
 			case files == nil && len(args) == 0:
 				return misuse("missing argument KIND: network, router, port or host, and IDs; or -f FILE")
 			}
-			if err := w.check(); err != nil {
+			if err := w.check(&c); err != nil {
 				return err
 			}
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
 			}
@@ -85,10 +85,11 @@ are deleted.`,
 		},
 	}
 	c.add(cmd)
+	c.addEtcd(cmd)
 	w.add(cmd)
 	f := cmd.Flags()
 	f.StringArrayVarP(&files, "filename", "f", nil, "delete all objects of this topology `FILE`")
-	f.BoolVar(&cascade, "cascade", false, "delete with a network the ports and router interfaces on it; with a host, the key host of ports")
+	f.BoolVar(&cascade, "cascade", false, "with a network, also delete the ports and router interfaces on it; with a host, remove the key host from its ports")
 	f.BoolVar(&ignore, "ignore-not-found", false, "ignore IDs that do not exist")
 	return cmd
 }
@@ -139,7 +140,7 @@ type deletion struct {
 	method, path string
 	body         []byte // has the IDs of the objects to delete in one step
 	kind         kindWord
-	id           string // instead: the ID of the object to delete by cascade
+	id           string // if there is no body: the ID of the object to delete with cascade
 }
 
 func (q *deletion) query(w *waitFlags) url.Values {

@@ -35,7 +35,7 @@ flows, and for a host its tunnel, its state and the ports expected on it.`,
 			if err != nil {
 				return err
 			}
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
 			}
@@ -177,16 +177,19 @@ func (d *description) host(h *routing.Host) error {
 		case st.Self:
 			d.line("State", "this host, with %s plugged in", count(st.Ports, "machine"))
 		case st.Tunnel == "" && st.Uplink != "":
-			d.line("State", "not known: only hosts with tunnels send messages; packets pass by the uplinks")
+			d.line("State", "not known: only hosts with tunnels send messages; packets go through the uplinks")
 		case st.Tunnel == "":
 			d.line("State", "not known: only hosts with tunnels send messages")
 		case st.Heard.IsZero():
-			d.line("State", "no message of it has arrived")
+			d.line("State", "no message from this host has arrived")
 		default:
 			d.line("State", "%s, last message %s, with %s plugged in", hostState(st), st.Heard.Format(time.DateTime), count(st.Ports, "machine"))
 		}
 		if st.Version != "" {
 			d.line("Version", "%s", st.Version)
+		}
+		if st.InEtcd != nil {
+			d.line("In etcd", "%s", inEtcdText(st.InEtcd))
 		}
 		if st.Self || st.Alive {
 			if err := d.plugged(h.ID); err != nil {
@@ -273,7 +276,7 @@ func (d *description) network(n *routing.Network) error {
 
 func (d *description) fastPath(off bool) {
 	if off {
-		d.line("Fast path", "off: the namespace routes everything from and to it")
+		d.line("Fast path", "off: the namespace routes all packets from and to it")
 	}
 }
 

@@ -226,7 +226,7 @@ func cookieTable() string {
 			continue
 		case compile.RoleTunnel, compile.RoleHello, compile.RoleUnreached:
 			o = routing.Object{Kind: routing.KindHost, ID: "H"}
-		case compile.RoleCarry, compile.RoleFlood, compile.RoleConfined, compile.RoleLearn, compile.RoleLearned, compile.RoleUplinkOut:
+		case compile.RoleCarry, compile.RoleFlood, compile.RoleConfined, compile.RoleLearn, compile.RoleLearned, compile.RoleLearnedHere, compile.RoleCrowded, compile.RoleUplinkOut:
 			o = routing.Object{Kind: routing.KindNetwork, ID: "N"}
 		case compile.RoleDeliver, compile.RoleArrive, compile.RoleProxy, compile.RoleKnown, compile.RoleTunnelOut, compile.RoleSelf, compile.RoleImposter, compile.RoleAstray:
 			o = routing.Object{Kind: routing.KindPort, ID: "P", Interface: "I"}

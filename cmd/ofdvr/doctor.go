@@ -22,25 +22,35 @@ import (
 func newDoctor() *cobra.Command {
 	var c clientFlags
 	var output string
+	var all bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Examine the whole installation, with a remedy for each problem",
 		Long: `Doctor makes the daemon examine everything again: the intent; Open vSwitch and
 its database with bridges, controllers, patch ports and tags; the capabilities,
 flows, groups and meters of each switch; the namespaces with taps, addresses,
-routes and forwarding; whether packets arrive; and whether the machine of each
-port is on the integration bridge. It changes nothing. It exits with 1 if there
+routes and forwarding; whether packets arrive; whether the machine of each port
+is on the integration bridge; and whether another machine answers for an address
+of a router (it asks on the networks, as for duplicate address detection). It
+changes nothing. It exits with 1 if there
 are problems, and with 0 if there are only warnings. If the daemon does not
-answer, doctor examines the requirements of the daemon.`,
-		Example: "  ofdvr doctor",
-		Args:    arguments(),
+answer, doctor examines the requirements of the daemon. With --all-hosts all
+hosts that share their intent in etcd examine themselves at the same time, and
+the findings that are ok are only counted. Then doctor also exits with 1 if a
+host does not answer.`,
+		Example: `  ofdvr doctor
+  ofdvr doctor --all-hosts`,
+		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err
 			}
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
+			}
+			if all {
+				return doctorOfAll(cmd, client, output)
 			}
 			stop := newProgress(cmd.ErrOrStderr()).busy(cmd.Context(), "examining")
 			defer stop()
@@ -60,7 +70,7 @@ answer, doctor examines the requirements of the daemon.`,
 					return err
 				}
 			} else {
-				printFindings(w, d)
+				printFindings(w, d, newNamer(cmd.Context(), client))
 			}
 			if d.Problems > 0 {
 				return errReported
@@ -70,20 +80,14 @@ answer, doctor examines the requirements of the daemon.`,
 	}
 	c.add(cmd)
 	outputFlag(cmd, &output, "text", "json")
+	allHostsFlag(cmd.Flags(), &all, "examine all hosts")
 	return cmd
 }
 
 // printFindings prints findings, each with its remedy.
-func printFindings(w io.Writer, d api.ExaminationDocument) {
+func printFindings(w io.Writer, d api.ExaminationDocument, names *namer) {
 	for _, f := range d.Findings {
-		level := f.Level
-		if level == "problem" || level == "warning" {
-			level = strings.ToUpper(level)
-		}
-		fmt.Fprintf(w, "%-7s  %s: %s\n", level, f.About, f.Says)
-		if f.Remedy != "" {
-			fmt.Fprintf(w, "%-7s  → %s\n", "", f.Remedy)
-		}
+		printFinding(w, f, names)
 	}
 	switch {
 	case d.Problems+d.Warnings == 0:
@@ -97,11 +101,23 @@ func printFindings(w io.Writer, d api.ExaminationDocument) {
 	}
 }
 
+// printFinding prints a finding with its remedy.
+func printFinding(w io.Writer, f api.FindingDocument, names *namer) {
+	level := f.Level
+	if level == "problem" || level == "warning" {
+		level = strings.ToUpper(level)
+	}
+	fmt.Fprintf(w, "%-7s  %s: %s\n", level, names.text(f.About), names.text(f.Says))
+	if f.Remedy != "" {
+		fmt.Fprintf(w, "%-7s  → %s\n", "", names.text(f.Remedy))
+	}
+}
+
 // withoutDaemon examines the requirements of a daemon that does not answer, for the reason err.
 // socket is the path of ovsdb-server's socket.
 func withoutDaemon(ctx context.Context, err error, socket string) api.ExaminationDocument {
 	d := api.ExaminationDocument{Problems: 1, Findings: []api.FindingDocument{{Level: "problem", About: "daemon", Says: err.Error(),
-		Remedy: "start it (systemctl start ofdvr), and look for the reason that it ended: journalctl -u ofdvr"}}}
+		Remedy: "start it (systemctl start ofdvr), and see why it ended: journalctl -u ofdvr"}}}
 	if errors.Is(err, fs.ErrPermission) {
 		d.Findings[0].Remedy = "run doctor as root, or as a member of that group"
 		return d
@@ -136,7 +152,7 @@ func withoutDaemon(ctx context.Context, err error, socket string) api.Examinatio
 	switch bridges := strings.Fields(string(out)); {
 	case err != nil: // it is not known
 	case len(bridges) == 0:
-		add("note", "routing", "start the daemon, which creates them", "ofdvr has no bridges in Open vSwitch, so nothing is routed, except by bridges of your own")
+		add("note", "routing", "start the daemon, which creates them", "ofdvr has no bridges in Open vSwitch, so nothing is routed, except on external bridges")
 	default:
 		add("note", "routing", "", "%s of ofdvr in Open vSwitch: routing goes on without the daemon, as long as ovs-vswitchd runs, but no change of the intent is applied", count(len(bridges), "bridge"))
 	}

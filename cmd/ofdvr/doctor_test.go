@@ -27,7 +27,7 @@ func TestDoctorWithoutDaemon(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out strings.Builder
-		printFindings(&out, withoutDaemon(t.Context(), errors.New("connection refused"), socket))
+		printFindings(&out, withoutDaemon(t.Context(), errors.New("connection refused"), socket), nil)
 		if !strings.Contains(out.String(), want) || strings.Contains(out.String(), "goes on") != strings.Contains(want, "goes on") {
 			t.Errorf("with %s:\n%s\nwant %s", script, &out, want)
 		}

@@ -23,7 +23,7 @@ func newEvents() *cobra.Command {
 	var since time.Duration
 	filters := map[string]*string{"router": new(string), "network": new(string), "port": new(string), "host": new(string)}
 	var last int
-	var follow bool
+	var follow, all bool
 	cmd := &cobra.Command{
 		Use:        "events",
 		Aliases:    []string{"logs"},
@@ -33,10 +33,14 @@ func newEvents() *cobra.Command {
 namespaces, repairs of other programs' changes (level warn), refusals by
 switches, connections that opened and closed, machines that moved from host to
 host, and hosts whose messages ended. The daemon keeps the latest thousand
-events. Its log has all of them. An event must match all filters.`,
+events. Its log has all of them. An event must match all filters. With
+--all-hosts it shows the events of all hosts that share their intent in etcd,
+ordered by their age, with the host first in each line. With -f it
+then asks all hosts every 5 seconds.`,
 		Example: `  ofdvr events --router r1
   ofdvr events --level warn --since 10m -f
-  ofdvr events --host h2`,
+  ofdvr events --host h2
+  ofdvr events --all-hosts --level warn`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
@@ -59,7 +63,7 @@ events. Its log has all of them. An event must match all filters.`,
 				}
 			}
 			q.Set("limit", strconv.Itoa(last))
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
 			}
@@ -70,6 +74,9 @@ events. Its log has all of them. An event must match all filters.`,
 			}
 			if err := resolveFilters(cmd.Context(), client, q); err != nil {
 				return err
+			}
+			if all {
+				return eventsOfAll(cmd, client, q, output, follow)
 			}
 			status, err := client.Status(cmd.Context())
 			if err != nil {
@@ -111,6 +118,7 @@ events. Its log has all of them. An event must match all filters.`,
 	f.StringVar(&level, "level", "info", "only events of at least `LEVEL`: info, warn or error")
 	f.IntVarP(&last, "last", "n", 100, "the latest `N` events, at most 1000")
 	f.BoolVarP(&follow, "follow", "f", false, "continue with new events until interrupted")
+	allHostsFlag(f, &all, "show the events of all hosts")
 	for name := range filters {
 		cmd.RegisterFlagCompletionFunc(name, c.complete(name))
 	}
@@ -164,7 +172,7 @@ present settings.`,
 			if len(args) > 0 && !slices.Contains(logLevels, args[0]) {
 				return misuse("unknown level %q: want %s%s", args[0], words(logLevels), didYouMean(args[0], logLevels))
 			}
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
 			}

@@ -33,7 +33,7 @@ serves.`,
 			if err != nil {
 				return err
 			}
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
 			}
@@ -52,7 +52,7 @@ serves.`,
 				fmt.Fprintf(w, "%s is not of ofdvr\n", e.Cookie)
 			case e.Kind == "":
 				role, _ := compile.RoleOf(cookie)
-				fmt.Fprintf(w, "%s is of ofdvr (role %d), and its object no longer exists\n", e.Cookie, role)
+				fmt.Fprintf(w, "%s is a cookie of ofdvr (role %d), and its object no longer exists\n", e.Cookie, role)
 			default:
 				fmt.Fprintf(w, "%s, router %s: %s\n", e.Cookie, e.Router, e.Does)
 			}
@@ -73,7 +73,7 @@ func cookieOf(s string) (ofproto.Cookie, error) {
 	}
 	var n uint64
 	if _, err := fmt.Sscan(text, &n); err != nil || strings.ContainsAny(text, " =") {
-		return 0, misuse("%q is not a cookie, such as 0xfd09ec5ef62282fc, and not a flow with a cookie", s)
+		return 0, misuse("%q is neither a cookie, such as 0xfd09ec5ef62282fc, nor a flow with a cookie", s)
 	}
 	return ofproto.Cookie(n), nil
 }

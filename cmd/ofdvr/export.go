@@ -28,7 +28,7 @@ with a warning. Therefore 'apply --all' with this file deletes them.`,
 			if err := checkOutput(output, "yaml", "json"); err != nil {
 				return err
 			}
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
 			}

@@ -39,7 +39,7 @@ syntax of ovs-ofctl. It exits with 1 if the flows of a router cannot be read.`,
 			if err := checkOutput(output, "table", "wide", "json"); err != nil {
 				return err
 			}
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
 			}

@@ -60,7 +60,7 @@ prints each change of these objects.`,
 			if err != nil {
 				return err
 			}
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
 			}
@@ -83,6 +83,7 @@ prints each change of these objects.`,
 		},
 	}
 	c.add(cmd)
+	c.addEtcd(cmd)
 	outputFlag(cmd, &output, formats...)
 	f := cmd.Flags()
 	f.BoolVarP(&follow, "watch", "w", false, "after the list, print each change until interrupted, as 'ofdvr watch' does")
@@ -105,7 +106,7 @@ type listing struct {
 	objects []selection
 	query   url.Values // filters
 	output  string
-	passed  map[string]bool // if there are filters: the objects that have passed them, by kind and ID
+	passed  map[string]bool // objects that have passed the filters, by kind and ID; unused without filters
 }
 
 // newListing returns the listing for the arguments of get.
@@ -117,7 +118,7 @@ func newListing(args []string, query url.Values, output string, follow bool) (*l
 	ids := len(args) > 1
 	if args[0] == "all" {
 		if ids {
-			return nil, misuse("unexpected argument %q: all has no IDs", args[1])
+			return nil, misuse("unexpected argument %q: get all takes no IDs", args[1])
 		}
 		for _, k := range kindWords {
 			l.objects = append(l.objects, selection{kindWord: k})
@@ -168,7 +169,7 @@ func (l *listing) print(cmd *cobra.Command, client *api.Client) error {
 		}
 		wide.networks = shown(networks, routing.KindNetwork)
 	}
-	if wide.wanted || l.output == "table" && l.has(interfaceWord) {
+	if wide.wanted || l.output == "table" && (l.has(interfaceWord) || l.has(kindWords[3])) {
 		routers, err := kindWords[1].fetch(ctx, client, nil, nil)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/routing"
@@ -71,7 +72,7 @@ h3    -       -          -              0  h3
 	}
 	out.Reset()
 	if status := run(t.Context(), []string{"check", "spanning.yaml"}, &out, &errOut); status != 0 || out.String() != "spanning.yaml: ok: 3 hosts, 2 networks, 0 routers, 2 ports\n" {
-		t.Errorf("check exits with %d and prints %s", status, &out)
+		t.Errorf("check exited with status %d and printed %s", status, &out)
 	}
 }
 
@@ -92,7 +93,7 @@ Programmed:  yes
 Degraded:    no
 `, "describe", "host", "left")
 	for args, want := range map[string]string{
-		"describe host h2":      "State:       no message of it has arrived\nProblem:     no messages from host h2\nPorts:       0 expected on it\n",
+		"describe host h2":      "State:       no message from this host has arrived\nProblem:     no messages from host h2\nPorts:       0 expected on it\n",
 		"describe host h3":      "Tunnel:      none: networks with a VNI do not reach the host\n",
 		"describe network blue": "VLAN:        chosen by each host\nVNI:         5001\nBroadcast:   dhcp\nMTU:         1500\n",
 		"describe port vm1":     "MAC:         02:00:00:00:01:10\nHost:        h1\n",
@@ -101,6 +102,32 @@ Degraded:    no
 			t.Errorf("ofdvr %s prints\n%s\nwant\n%s", args, out, want)
 		}
 	}
+}
+
+// With etcd, the table of hosts shows what the daemons have written there.
+func TestGetHostsInEtcd(t *testing.T) {
+	d := spanning(t)
+	started := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	d.hosts = []controller.HostStatus{
+		{ID: "h1", Tunnel: "geneve 192.0.2.1", Self: true, Alive: true, Version: "v1", InEtcd: &controller.HostInEtcd{Alive: true, Started: started, Revision: 42, Machines: 3, Problems: 1}},
+		{ID: "h2", Tunnel: "vxlan 192.0.2.2", Alive: true, Version: "v2", InEtcd: &controller.HostInEtcd{}},
+		{ID: "h3", Version: "v2", InEtcd: &controller.HostInEtcd{Alive: true, Started: started, Revision: 7}},
+	}
+	d.prints(`HOST  TUNNEL  ADDRESS    STATE        VERSION  REVISION  MACHINES  PROBLEMS
+left  geneve  192.0.2.1  self         v1       42        3         1
+h2    vxlan   192.0.2.2  not in etcd  v2       -         -         -
+h3    -       -          alive        v2       7         0         0
+`, "get", "hosts")
+	for host, want := range map[string]string{
+		"h2":   "In etcd:     its daemon is not in touch with etcd\n",
+		"left": "In etcd:     alive since 2026-11-30 12:00:00, revision 42 confirmed, 3 machines, 1 problem\n",
+	} {
+		if out, _ := d.ofdvr(0, "describe", "host", host); !strings.Contains(out, want) {
+			t.Errorf("describe host %s prints\n%s\nwant\n%s", host, out, want)
+		}
+	}
+	d.hosts[1].Alive = false
+	d.prints("HOST  TUNNEL  ADDRESS    STATE  VERSION  REVISION  MACHINES  PROBLEMS  ID\nh2    vxlan   192.0.2.2  away   v2       -         -         -         h2\n", "get", "hosts", "h2", "-o", "wide")
 }
 
 // The status shows the number of hosts if the intent has hosts.

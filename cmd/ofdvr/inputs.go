@@ -65,7 +65,7 @@ func readFiles(ctx context.Context, names []string, stdin io.Reader) (*inputs, e
 func topologyFiles(name string) ([]string, error) {
 	info, err := os.Stat(name)
 	if err != nil || !info.IsDir() {
-		return []string{name}, nil // if this is wrong, reading the file reports an error
+		return []string{name}, nil // if name does not exist, reading the file reports an error
 	}
 	entries, err := os.ReadDir(name)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/controller/etcd"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/store"
 	"github.com/ofdvr/ofdvr/controller/topologyfile"
@@ -24,11 +25,13 @@ import (
 // An intentKeeper is the ledger with its sources.
 type intentKeeper struct {
 	*ledger.Ledger
-	o     serveOptions
-	log   *zap.Logger
-	file  *topologyfile.File // nil if not configured
-	first *ledger.Contents   // contents of file, until the ledger has loaded them
-	close func()
+	o      serveOptions
+	log    *zap.Logger
+	file   *topologyfile.File // nil if not configured
+	first  *ledger.Contents   // contents of file, until the ledger has loaded them
+	close  func()
+	shared *etcd.Store  // nil without etcd
+	member *etcd.Member // nil without etcd
 
 	commit  func(func() error) error    // calls a function that commits to the store, and records the commit
 	store   atomic.Pointer[store.Store] // nil if not open
@@ -56,13 +59,12 @@ func (k *intentKeeper) open(ctx context.Context, leads bool) error {
 	}
 	switch {
 	case len(k.o.etcd.endpoints) > 0:
-		s, err := k.o.etcd.open(k.log)
-		if err != nil {
+		var err error
+		if k.member, err = k.openMember(ctx); err != nil {
 			return err
 		}
-		k.close = s.Close
-		cfg.Write = s
-		cfg.Sources = append(cfg.Sources, s)
+		cfg.Write = k.member
+		cfg.Sources = append(cfg.Sources, k.member)
 	case k.o.stateDir == "":
 	case leads:
 		cfg.Write = stored{k}
@@ -123,7 +125,7 @@ func (k *intentKeeper) opened() (*store.Store, error) {
 		k.noStore.Store(&err)
 		return nil, err
 	}
-	k.close = func() { s.Close() } // no writes are running at that time
+	k.close = func() { s.Close() } // all writes have ended when close is called
 	if err := s.ReadOnly(); err != nil {
 		k.log.Error("the store is read-only, using its objects", zap.Error(err))
 	}

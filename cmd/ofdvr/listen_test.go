@@ -56,7 +56,7 @@ func TestErrorsOfHTTPServersAreLogged(t *testing.T) {
 			t.Fatal(err)
 		}
 		if resp, err := client.Do(req); err == nil {
-			t.Fatalf("the handler panics, and the answer is %v", resp)
+			t.Fatalf("the handler panicked, but the client got the answer %v", resp)
 		}
 	}
 	entries, _ := log.Since(0)
@@ -64,7 +64,7 @@ func TestErrorsOfHTTPServersAreLogged(t *testing.T) {
 	for _, e := range entries {
 		text, _ := e.Fields["error"].(string)
 		if e.Fields["address"] != tcp.Addr().String() {
-			t.Errorf("an entry of another address: %+v", e)
+			t.Errorf("a log entry has another address: %+v", e)
 		}
 		switch {
 		case strings.HasPrefix(text, "TLS handshake error from 127.0.0.1:") && strings.Contains(text, "tls: first record does not look like a TLS handshake"):
@@ -78,7 +78,7 @@ func TestErrorsOfHTTPServersAreLogged(t *testing.T) {
 	for _, kind := range []string{"handshake, warn", "panic, error"} {
 		// Ten entries a minute are logged. If the test takes minutes, more are logged.
 		if n := found[kind]; n < 10 || n > attempts/2 {
-			t.Errorf("%s: %d of %d were logged", kind, n, attempts)
+			t.Errorf("%s: %d of %d events were logged", kind, n, attempts)
 		}
 	}
 }

@@ -93,7 +93,7 @@ func keepOut(dir string) (*os.File, error) {
 	}
 	f.Close()
 	if errors.Is(err, errLocked) {
-		return nil, fmt.Errorf("ofdvr runs as %s and has the lock %s: stop it first (systemctl stop ofdvr), or it makes everything again", holder, f.Name())
+		return nil, fmt.Errorf("ofdvr runs as %s and has the lock %s: stop it first (systemctl stop ofdvr), because it would create everything again", holder, f.Name())
 	}
 	return nil, err
 }

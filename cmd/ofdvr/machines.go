@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -13,13 +14,13 @@ import (
 )
 
 // machinesOf returns the machines of the ports with the given ids, by the port's ID. If ids is
-// empty, it returns the machines of the ports that match the filters.
+// empty, it returns the machines of the ports that match the filters. Without a daemon it returns none.
 func machinesOf(ctx context.Context, c *api.Client, ids []string, filter url.Values) (map[string]api.Machine, error) {
 	out := make(map[string]api.Machine)
 	for _, id := range ids {
 		var st api.ObjectStatus
 		if _, err := c.Do(ctx, http.MethodGet, kindWords[2].path(id)+"/status", nil, &st); err != nil {
-			return nil, err
+			return nil, unlessNoDaemon(err)
 		}
 		if st.Machine != nil {
 			out[id] = *st.Machine
@@ -32,7 +33,7 @@ func machinesOf(ctx context.Context, c *api.Client, ids []string, filter url.Val
 	for more := len(ids) == 0; more; {
 		var page api.Page[api.Machine]
 		if _, err := c.Do(ctx, http.MethodGet, "/v1/machines?"+query.Encode(), nil, &page); err != nil {
-			return nil, err
+			return nil, unlessNoDaemon(err)
 		}
 		for _, m := range page.Items {
 			out[m.Port] = m
@@ -41,6 +42,14 @@ func machinesOf(ctx context.Context, c *api.Client, ids []string, filter url.Val
 		more = page.Next != ""
 	}
 	return out, nil
+}
+
+// unlessNoDaemon returns err, or nil if err means that only a daemon has the answer.
+func unlessNoDaemon(err error) error {
+	if p, ok := errors.AsType[*api.Problem](err); ok && p.Status == http.StatusNotImplemented {
+		return nil
+	}
+	return err
 }
 
 // seenText describes the location of a machine in a few words.

@@ -29,12 +29,14 @@ var errReported = errors.New("reported")
 // Exit statuses besides 0 for success.
 const (
 	exitFailure = 1
-	exitChanges = 2  // of plan, if the plan has changes
+	exitChanges = 2  // exit status of plan if the plan has changes
 	exitUsage   = 64 // EX_USAGE of sysexits.h
 )
 
 // run is main without global variables. It returns the exit status.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	ctx, end := context.WithCancel(ctx)
+	defer end() // of what the command has started
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(out)
@@ -101,6 +103,6 @@ Exit codes:
 	root.SetVersionTemplate(versionLine() + "\n")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	root.AddCommand(newServe(), newCheck(), newCompile(), newStatus(), newCleanup(), newVersion(),
-		newGet(), newDescribe(), newApply(), newDelete(), newPlan(), newExport(), newWatch(), newFlows(), newTrace(), newExplain(), newEvents(), newTop(), newDoctor(), newLogLevel(), newComplete(), newStore(), newMan())
+		newGet(), newDescribe(), newApply(), newDelete(), newPlan(), newExport(), newWatch(), newFlows(), newTrace(), newExplain(), newEvents(), newTop(), newDoctor(), newLogLevel(), newComplete(), newStore(), newEtcd(), newMan())
 	return root
 }

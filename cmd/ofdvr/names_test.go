@@ -52,7 +52,7 @@ ports:
 		"__complete describe router --api API e":   "edge\n:4",
 		"__complete describe router --api API r":   "r1\nr2\n:4",
 		"__complete get network --api API Of":      "Office\n:4",
-		"__complete describe port --api API web p": "p2\np3\n:4", // p1 is web
+		"__complete describe port --api API web p": "p2\np3\n:4", // web is the name of p1
 		"__complete describe port --api API t":     ":4",         // two are called twin
 	} {
 		words := strings.Fields(strings.ReplaceAll(args, "API", d.endpoint))
@@ -102,5 +102,44 @@ func TestEventShowsName(t *testing.T) {
 	printLogged(&out, api.EventDocument{Level: "warn", Message: "repaired", Router: "r2", Fields: map[string]any{"bridge": "rb-r2", "why": "it was gone"}}, shownNames{"r2": "the edge"})
 	if got := out.String(); !strings.HasSuffix(got, "  WARN   repaired  router=\"the edge\"  bridge=rb-r2  why=\"it was gone\"\n") {
 		t.Error(got)
+	}
+}
+
+// Texts have names instead of UUIDs of objects, but not in names of other things.
+func TestTextsHaveNames(t *testing.T) {
+	const id = "5f0f3c64-8f5d-4e0a-9a5d-0c1e2f3a4b5%d"
+	ids := make([]any, 5)
+	for i := range ids {
+		ids[i] = fmt.Sprintf(id, i)
+	}
+	d := applied(t, map[string]string{"named.yaml": fmt.Sprintf(`networks:
+  - {id: %[1]s, name: My office, vlan: 9}
+ports:
+  - {id: %[2]s, name: web, network: %[1]s, mac: "02:00:00:00:01:21", addresses: [10.0.1.21]}
+  - {id: %[3]s, name: twin, network: %[1]s, mac: "02:00:00:00:01:22"}
+  - {id: %[4]s, name: twin, network: %[1]s, mac: "02:00:00:00:01:23"}
+`, ids[0], ids[1], ids[2], ids[3])})
+	d.ofdvr(0, "apply", "named.yaml")
+	client, err := api.NewClient(api.Endpoint(d.endpoint), api.Access{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := newNamer(t.Context(), client)
+	for text, want := range map[string]string{
+		"port %[2]s has no machine":                 "port web has no machine",
+		"%[2]s (10.0.1.21, network %[1]s)":          "web (10.0.1.21, network 'My office')",
+		"ports %[2]s, %[3]s and %[4]s":              "ports web, %[3]s and %[4]s", // two are called twin
+		"ip netns exec qrouter-%[1]s ip route":      "ip netns exec qrouter-%[1]s ip route",
+		"port %[1]s":                                "port %[1]s", // it is a network
+		"port %[5]s does not exist":                 "port %[5]s does not exist",
+		"/v1/ports/%[2]s":                           "/v1/ports/%[2]s",
+		"nothing, and 12345678-1234-1234-1234-1234": "nothing, and 12345678-1234-1234-1234-1234",
+	} {
+		for i, id := range ids {
+			text, want = strings.ReplaceAll(text, fmt.Sprintf("%%[%d]s", i+1), id.(string)), strings.ReplaceAll(want, fmt.Sprintf("%%[%d]s", i+1), id.(string))
+		}
+		if got := names.text(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
 	}
 }

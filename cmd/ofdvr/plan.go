@@ -35,8 +35,8 @@ with 0 if nothing would change, with 2 if there are changes, and with 1 after an
 error.
 
 If FILE is the daemon's topology file (serve --topology), or changes objects of
-that file, the plan is for FILE in place of that file, as after saving it there.
-With --as-topology it always is.`,
+that file, plan shows what would change if you saved FILE as the daemon's
+topology file. With --as-topology it always shows that.`,
 		Example: `  ofdvr plan topology.yaml
   ofdvr plan topology.yaml --all || test $? = 2
   ofdvr plan --as-topology new.yaml -v`,
@@ -55,7 +55,7 @@ With --as-topology it always is.`,
 			if err != nil {
 				return reported(cmd, err)
 			}
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
 			}
@@ -63,9 +63,10 @@ With --as-topology it always is.`,
 		},
 	}
 	c.add(cmd)
+	c.addEtcd(cmd)
 	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "the same as an argument: topology `FILE`, directory, or - for standard input; may be given several times")
 	cmd.Flags().BoolVar(&o.all, "all", false, "plan to delete all objects that are not in the files, as apply --all does")
-	cmd.Flags().BoolVar(&o.asFile, "as-topology", false, "plan for the files in place of the daemon's topology file")
+	cmd.Flags().BoolVar(&o.asFile, "as-topology", false, "show what would change if the files replaced the daemon's topology file")
 	verboseFlag(cmd, &o.verbose)
 	outputFlag(cmd, &o.output, "text", "json")
 	return cmd

@@ -64,15 +64,15 @@ func planSummary(p *api.Written) string {
 	for _, o := range p.Objects {
 		n[string(o.Op)]++
 	}
-	flows, rows := 0, 0
-	if p.Plan != nil {
-		for _, r := range p.Plan.Routers {
-			flows += len(r.Add) + len(r.Modify) + len(r.Delete)
-		}
-		rows = len(p.Plan.OVSDB)
+	text := fmt.Sprintf("%s: %d to create, %d to update, %d to delete, %d unchanged", count(len(p.Objects), "object"), n["created"], n["updated"], n["deleted"], n["unchanged"])
+	if p.Plan == nil {
+		return text + "; only a daemon knows the flows and rows"
 	}
-	return fmt.Sprintf("%s: %d to create, %d to update, %d to delete, %d unchanged; %s and %s to change",
-		count(len(p.Objects), "object"), n["created"], n["updated"], n["deleted"], n["unchanged"], count(flows, "flow"), count(rows, "row"))
+	flows := 0
+	for _, r := range p.Plan.Routers {
+		flows += len(r.Add) + len(r.Modify) + len(r.Delete)
+	}
+	return fmt.Sprintf("%s; %s and %s to change", text, count(flows, "flow"), count(len(p.Plan.OVSDB), "row"))
 }
 
 func (v *planView) router(w io.Writer, r *api.RouterPlan) {

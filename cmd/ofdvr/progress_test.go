@@ -57,7 +57,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	close(d.waits)
 	rest, _ := io.ReadAll(screen) // an error means that the other end is closed
 	if status := <-ended; status != 0 || string(rest) != "\r\x1b[K" || !strings.HasSuffix(out.String(), "port/vm2 created\n") {
-		t.Errorf("%d, then the terminal shows %q; output %q", status, rest, &out)
+		t.Errorf("exit status %d, then the terminal shows %q; output %q", status, rest, &out)
 	}
 }
 
@@ -113,7 +113,7 @@ func TestBusy(t *testing.T) {
 		after(999 * time.Millisecond)
 		stop()
 		if screen.Len() > 0 {
-			t.Errorf("after less than a second it shows %q", &screen)
+			t.Errorf("after less than a second, the screen shows %q", &screen)
 		}
 		stop = p.busy(t.Context(), "planning")
 		after(2100 * time.Millisecond)
@@ -128,7 +128,7 @@ func TestBusy(t *testing.T) {
 		stop()
 		stop()
 		if screen.String() != "\r\x1b[K" {
-			t.Errorf("at the end it shows %q", &screen)
+			t.Errorf("at the end, the screen shows %q", &screen)
 		}
 	})
 }

@@ -25,7 +25,7 @@ func rates(before, now api.Counters, what string, idle []rate) (rows []rate, hea
 	seconds := now.At - before.At
 	per := func(a, b uint64) float64 {
 		if b < a || seconds <= 0 {
-			return 0 // another daemon has reported the first counter
+			return 0 // the counter has decreased, because another daemon has reported its first value
 		}
 		return float64(b-a) / seconds
 	}

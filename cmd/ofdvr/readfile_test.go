@@ -20,7 +20,7 @@ func TestFilesThatDoNotEnd(t *testing.T) {
 		var out, errOut strings.Builder
 		done := make(chan int, 1)
 		go func() { done <- run(ctx, strings.Fields(args), &out, &errOut) }()
-		for { // until the command has opened it and waits
+		for { // repeats until the command has opened the FIFO and waits
 			fd, err := unix.Open("fifo", unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 			if err == nil {
 				cancel()
@@ -32,7 +32,7 @@ func TestFilesThatDoNotEnd(t *testing.T) {
 			}
 			select {
 			case status := <-done:
-				t.Fatalf("%s did not read it: %d, %s", args, status, &errOut)
+				t.Fatalf("%s did not read the file completely: exit status %d, %s", args, status, &errOut)
 			default:
 			}
 		}

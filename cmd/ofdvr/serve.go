@@ -51,6 +51,7 @@ type serveOptions struct {
 	access                                                                             api.Access // to the API
 	ports                                                                              portMetrics
 	etcd                                                                               etcdOptions
+	tunnel                                                                             tunnelOptions
 }
 
 func newServe() *cobra.Command {
@@ -91,36 +92,38 @@ its progress and its health to systemd (sd_notify(3)).`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.topology, "topology", "", "topology `FILE`. Objects that it declares can be changed only there")
-	f.StringVar(&o.stateDir, "state-dir", defaultStateDir, "`DIRECTORY` of the store of objects written through the API; \"\" for no store. It must belong to root or the daemon's user, and no other user may write or replace it")
-	o.etcd.flags(f)
+	f.StringVar(&o.topology, "topology", "", "topology `FILE`. Objects that it declares can be changed only in this file")
+	f.StringVar(&o.stateDir, "state-dir", defaultStateDir, "`DIRECTORY` of the store of objects written through the API; \"\" for no store. The directory must belong to root or the daemon's user, and no other user may be able to write to it or replace it")
+	o.etcd.flags(f, ": the intent that all hosts share. Writes through the API go there, and the store of --state-dir is not used")
 	f.StringSliceVar(&o.openflow, "openflow", []string{defaultOpenFlow}, "OpenFlow `ENDPOINT,...`: the daemon listens on tcp:ADDRESS:PORT, ssl:ADDRESS:PORT and punix:PATH, and connects to unix:PATH. Managed bridges connect to the first tcp: or ssl: endpoint")
 	f.StringVar(&o.tls.PrivateKey, "private-key", "", "PEM `FILE` with the daemon's private key, for ssl: endpoints")
 	f.StringVar(&o.tls.Certificate, "certificate", "", "PEM `FILE` with the daemon's certificate, for ssl: endpoints")
 	f.StringVar(&o.tls.CACert, "ca-cert", "", "PEM `FILE` with the CA that signs the switches' certificates, for ssl: endpoints")
 	f.StringVar(&o.ovsdb, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" if all bridges are external")
-	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` that the machines' ports are on. It must exist")
-	f.StringVar(&o.host, "host", "", "`ID` of this machine among the hosts of the intent; default: its hostname")
+	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` with the machines' ports. It must exist")
+	f.StringVar(&o.host, "host", "", "`ID` that this machine has in hosts of the intent; default: its hostname")
+	f.StringVar(&o.tunnel.address, "tunnel-address", "", "`ADDRESS` of this machine that other hosts reach, which it registers in etcd with its ID")
+	f.StringVar(&o.tunnel.kind, "tunnel-type", "", "`TYPE` of the tunnel that --tunnel-address registers: geneve or vxlan; default: that of the host in etcd, or geneve")
 	f.StringVar(&o.metrics, "metrics", defaultMetrics, "`ADDRESS:PORT` of /metrics, /healthz, /readyz and the page; \"\" for none")
 	o.ports = defaultPortCount
-	f.Var(&o.ports, "port-metrics", "`PORTS` with separate metrics: a number (the ports with the most packets), off or all")
-	f.BoolVar(&o.page, "page", true, "serve the page, and the part of the API that it reads, at the address of --metrics, without authentication. On an address that is not loopback, only if this flag is given")
-	f.StringSliceVar(&o.api, "api", []string{defaultAPI}, "API `ENDPOINT,...`: unix:PATH for its owner and group, ssl:ADDRESS:PORT for clients with a certificate or the token")
+	f.Var(&o.ports, "port-metrics", "`PORTS` that have metrics of their own: off, all, or a number N (the N ports with the most packets)")
+	f.BoolVar(&o.page, "page", true, "serve the page, and the part of the API that it reads, at the address of --metrics, without authentication. If this address is not loopback, the page is served only if this flag is given")
+	f.StringSliceVar(&o.api, "api", []string{defaultAPI}, "API `ENDPOINT,...`: unix:PATH for the owner and group of the socket, ssl:ADDRESS:PORT for clients with a certificate or the token; \"\" for none")
 	f.StringVar(&o.access.Group, "api-group", defaultGroup, "`group` that may use the API's Unix sockets. \"\", or a group "+defaultGroup+" that does not exist: the daemon's own group")
 	f.StringVar(&o.access.TLS.PrivateKey, "api-private-key", "", "PEM `FILE` with the daemon's private key, for ssl: endpoints of the API")
 	f.StringVar(&o.access.TLS.Certificate, "api-certificate", "", "PEM `FILE` with the daemon's certificate, for ssl: endpoints of the API")
 	f.StringVar(&o.access.TLS.CACert, "api-ca-cert", "", "PEM `FILE` with the CA that signs the certificates of clients, for ssl: endpoints of the API")
 	f.StringVar(&o.access.TokenFile, "api-token-file", "", "`FILE` with a bearer token of at least 16 characters that admits clients to ssl: endpoints of the API")
-	f.IntVar(&o.maxAnswer, "max-answer", 1<<30, "`bytes` that a switch may send in answer to one request; beyond that it is disconnected")
-	f.IntVar(&o.maxUnsolicited, "max-unsolicited", 10_000, "unsolicited `messages` a second that a switch may send, ten times as many in a burst; beyond that it is disconnected")
-	f.IntVar(&o.maxUnidentified, "max-unidentified", 512, "`connections` that may be open before their switch is identified; beyond that the oldest is closed")
-	f.DurationVar(&o.auditInterval, "audit-interval", 5*time.Minute, "`TIME` between audits, which read back and compare flows, OVSDB and namespaces in case a change went unnoticed. Flows of switches without a flow monitor are audited ten times as often")
-	f.BoolVar(&o.allowEmpty, "allow-empty", false, "accept a topology without networks, routers and ports, which removes everything. Without this flag such a file is an error")
+	f.IntVar(&o.maxAnswer, "max-answer", 1<<30, "`bytes` that a switch may send in answer to one request. A switch that sends more is disconnected")
+	f.IntVar(&o.maxUnsolicited, "max-unsolicited", 10_000, "unsolicited `messages` that a switch may send in a second on average, and ten times as many in a burst. A switch that sends more is disconnected")
+	f.IntVar(&o.maxUnidentified, "max-unidentified", 512, "`connections` that may be open while their switches are not identified. If there are more, the oldest is closed")
+	f.DurationVar(&o.auditInterval, "audit-interval", 5*time.Minute, "`TIME` between audits. An audit reads flows, OVSDB and namespaces and compares them with the intent, in case a change went unnoticed. Flows of switches without a flow monitor are audited ten times as often")
+	f.BoolVar(&o.allowEmpty, "allow-empty", false, "accept a topology file without networks, routers and ports, which removes everything. Without this flag such a file is an error")
 	f.BoolVar(&o.standby, "standby", false, "if another daemon runs, stand by and take over when it ends, instead of failing")
-	f.StringVar(&o.runDir, "run-dir", defaultRunDir, "`DIRECTORY` of the lock that keeps a second daemon away, and of state that outlives the daemon: counters, radvd's files, earlier settings of namespaces, and the name of this instance. A second ofdvr, with an Open vSwitch of its own, needs a directory of its own. It must belong to root or the daemon's user, and no other user may write or replace it")
+	f.StringVar(&o.runDir, "run-dir", defaultRunDir, "`DIRECTORY` of the lock that prevents a second daemon, and of state that the next daemon needs: counters, radvd's files, earlier settings of namespaces, and the name of this instance. A second ofdvr with its own Open vSwitch needs its own directory. The directory must belong to root or the daemon's user, and no other user may be able to write to it or replace it")
 	f.StringVar(&o.logLevel, "log-level", "info", "lowest `LEVEL` to log: debug, info, warn or error")
 	f.StringVar(&o.logOpenFlow, "log-openflow", "", "`ROUTER` whose OpenFlow messages are logged, in the syntax of ovs-ofctl, at level debug")
-	f.StringVar(&o.logFormat, "log-format", "console", "`FORMAT` of the log: console for people, json for machines")
+	f.StringVar(&o.logFormat, "log-format", "console", "`FORMAT` of the log: console for people, json for programs")
 	f.BoolVar(&o.pprof, "pprof", false, "serve profiles of the daemon, /debug/pprof/, at the API's endpoints")
 	f.StringVar(&config, "config", "", "YAML `FILE` whose keys are the names of these flags. A flag on the command line overrides its key")
 	return cmd
@@ -144,6 +147,11 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	if err != nil {
 		return err
 	}
+	if o.host == "" {
+		if o.host, err = os.Hostname(); err != nil {
+			return fmt.Errorf("read the hostname, which is this machine's ID among the hosts of the intent (--host gives another): %w", err)
+		}
+	}
 	intent, err := newIntent(ctx, o, log.Logger)
 	if err != nil {
 		return err
@@ -164,11 +172,6 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	if err := intent.open(ctx, lead == nil); err != nil {
 		return err
 	}
-	if o.host == "" {
-		if o.host, err = os.Hostname(); err != nil {
-			return fmt.Errorf("read the hostname, which is this machine's ID among the hosts of the intent (--host gives another): %w", err)
-		}
-	}
 	surveyed := make(chan struct{}) // closed when the survey of existing bridges and namespaces is done
 	c, err := controller.New(controller.Config{
 		OpenFlow:          o.openflow,
@@ -179,6 +182,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 		OVSDB:             o.ovsdb,
 		IntegrationBridge: o.bridge,
 		Host:              o.host,
+		Claims:            intent.claims(),
 		Current:           intent.current(),
 		Version:           version(),
 		AuditInterval:     o.auditInterval,
@@ -204,7 +208,11 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	log.Info("starting", zap.String("version", version()), zap.String("topology", o.topology))
 	d := daemon{serveOptions: o, log: log, intent: intent, controller: c, registry: reg, events: events}
 	rates := history.New()
-	d.handler = api.Handler(intent, measured{c, rates}, log, version(), d.bodyLimited)
+	var switches api.Switches = measured{c, rates}
+	if intent.member != nil {
+		switches = shared{measured{c, rates}, intent.member}
+	}
+	d.handler = api.Handler(intent, switches, log, version(), d.bodyLimited, intent.others(o.host))
 	if lead == nil {
 		err = d.listen(ctx, g)
 	} else {
@@ -216,7 +224,9 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	g.Go(func() error { return c.Run(ctx, intent.Intent()) })
 	g.Go(func() error { return intent.Run(ctx, c) })
 	g.Go(func() error { return intent.survey(ctx, lead, surveyed) })
+	g.Go(func() error { return intent.runMember(ctx, lead, c) })
 	g.Go(func() error { return intent.reloadOn(ctx, hangup) })
+	g.Go(func() error { return intent.answer(ctx, lead, o.host, api.Answerer(d.handler, version())) })
 	g.Go(func() error { return rates.Run(ctx, c.Glance) })
 	g.Go(func() error { return giveBackMemory(ctx) })
 	g.Go(func() error { return (&reporter{Notifier: manager, log: log.Logger, status: c.Status}).run(ctx) })

@@ -26,7 +26,7 @@ const pollInterval = 50 * time.Millisecond
 func newStatus() *cobra.Command {
 	var c clientFlags
 	var output string
-	var wait, exitCode bool
+	var wait, exitCode, all bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -35,8 +35,11 @@ func newStatus() *cobra.Command {
 number of desired flows, and the number of flows that the switch has confirmed.
 Then it shows all problems and warnings. With --wait it returns when all flows
 are confirmed, and exits with 1 if that takes longer than --timeout. With
---exit-code it exits with 1 if there are problems.`,
+--exit-code it exits with 1 if there are problems. With --all-hosts it shows a
+line for each host of those that share their intent in etcd, and all problems; a
+host that does not answer is a problem too.`,
 		Example: `  ofdvr status --wait --timeout 10s
+  ofdvr status --all-hosts
   ofdvr status --exit-code >/dev/null || ofdvr doctor`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -46,9 +49,15 @@ are confirmed, and exits with 1 if that takes longer than --timeout. With
 			if timeout < 0 {
 				return misuse("--timeout %v: want a time from 0s", timeout)
 			}
-			client, err := c.open()
+			if all && wait {
+				return misuse("--wait waits for this host only: leave out --wait or --all-hosts")
+			}
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
+			}
+			if all {
+				return statusOfAll(cmd, client, output, exitCode)
 			}
 			s, err := client.Status(cmd.Context())
 			if wait {
@@ -57,7 +66,7 @@ are confirmed, and exits with 1 if that takes longer than --timeout. With
 			if err != nil && s.Routers == nil {
 				return err
 			}
-			if printErr := printStatus(cmd.OutOrStdout(), s, output); printErr != nil {
+			if printErr := printStatus(cmd.OutOrStdout(), s, output, newNamer(cmd.Context(), client)); printErr != nil {
 				return printErr
 			}
 			if err == nil && exitCode && hasProblems(s) {
@@ -72,6 +81,7 @@ are confirmed, and exits with 1 if that takes longer than --timeout. With
 	f.BoolVar(&wait, "wait", false, "wait until the switches have confirmed all flows")
 	f.DurationVar(&timeout, "timeout", 30*time.Second, "how long --wait waits")
 	f.BoolVar(&exitCode, "exit-code", false, "exit with 1 if there are problems")
+	allHostsFlag(f, &all, "show the state of each host")
 	return cmd
 }
 
@@ -137,7 +147,7 @@ func waitingFor(s controller.Status) string {
 	return fmt.Sprintf("%d of %s ready, %d of %s confirmed", settled, count(len(s.Routers), "router"), installed, count(wanted, "flow"))
 }
 
-func printStatus(w io.Writer, s controller.Status, output string) error {
+func printStatus(w io.Writer, s controller.Status, output string, objects *namer) error {
 	if output == "json" {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
@@ -163,7 +173,11 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 	}
 	for _, h := range s.Hosts {
 		switch {
-		case h.Self || h.Tunnel == "":
+		case h.Self || h.Tunnel == "" && (h.Uplink == "" || h.InEtcd != nil):
+		case h.Tunnel == "":
+			fmt.Fprintf(w, "host %s: not known, it sends no messages by its uplink\n", h.ID)
+		case h.Alive && h.Deaf:
+			fmt.Fprintf(w, "host %s: one-way, its messages arrive here, and messages of this host do not arrive there; with %s\n", h.ID, count(h.Ports, "machine"))
 		case h.Alive:
 			fmt.Fprintf(w, "host %s: alive, with %s\n", h.ID, count(h.Ports, "machine"))
 		default:
@@ -196,23 +210,23 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 		fmt.Fprintln(w, strings.TrimRight(line, " \n"))
 	}
 	for _, p := range s.Problems {
-		fmt.Fprintf(w, "problem: %s\n", p)
+		fmt.Fprintf(w, "problem: %s\n", objects.text(p))
 	}
 	for _, r := range s.Routers {
 		for _, p := range r.Problems {
-			fmt.Fprintf(w, "problem: router %s: %s\n", names.of(r.ID), p)
+			fmt.Fprintf(w, "problem: router %s: %s\n", names.of(r.ID), objects.text(p))
 		}
 	}
 	if s.Fabric != nil {
 		for _, p := range s.Fabric.Problems {
-			fmt.Fprintf(w, "problem: bridge %s: %s\n", s.Fabric.Bridge, p)
+			fmt.Fprintf(w, "problem: bridge %s: %s\n", s.Fabric.Bridge, objects.text(p))
 		}
 	}
 	for _, l := range s.Limits {
 		fmt.Fprintf(w, "warning: %v; %s\n", l, l.Remedy)
 	}
 	for _, text := range topology.Condense(s.Warnings) {
-		fmt.Fprintf(w, "warning: %s\n", text)
+		fmt.Fprintf(w, "warning: %s\n", objects.text(text))
 	}
 	if s.Intent.File != nil {
 		for _, p := range s.Intent.File.Warnings {

@@ -101,7 +101,7 @@ func withStore(cmd *cobra.Command, dir string, f func(*store.Store, store.Conten
 	if err != nil {
 		return err
 	}
-	defer s.Close() // no transaction is open at that time
+	defer s.Close() // all transactions have ended when Close is called
 	p := newProgress(cmd.ErrOrStderr())
 	c, err := s.Load(func(done, total int) {
 		p.show(fmt.Sprintf("reading the store: %d of %s", done, count(total, "object")))

@@ -20,7 +20,7 @@ func TestStoreCommands(t *testing.T) {
 		t.Helper()
 		var out, errOut strings.Builder
 		if got := run(t.Context(), append([]string{"store"}, append(args, "--state-dir", "state")...), &out, &errOut); got != status {
-			t.Fatalf("ofdvr store %v exits with %d, want %d\n%s%s", args, got, status, &out, &errOut)
+			t.Fatalf("ofdvr store %v exited with status %d, want %d\n%s%s", args, got, status, &out, &errOut)
 		}
 		return out.String(), errOut.String()
 	}
@@ -40,7 +40,7 @@ func TestStoreCommands(t *testing.T) {
 		"none.yaml":  "read topology: open none.yaml: no such file or directory\n",
 	} {
 		if _, errOut := ofdvr(1, "import", name); !strings.HasSuffix(errOut, says) {
-			t.Errorf("import %s prints %q, want %q", name, errOut, says)
+			t.Errorf("import %s printed %q, want %q", name, errOut, says)
 		}
 		same()
 	}

@@ -26,7 +26,7 @@ func (k *intentKeeper) survey(ctx context.Context, lead <-chan struct{}, surveye
 			return context.Cause(ctx)
 		}
 	}
-	if k.Intent().Whole {
+	if k.Intent().Whole || k.o.ovsdb == "" { // without a database, ofdvr makes no bridges
 		close(surveyed)
 		return nil
 	}
@@ -45,7 +45,7 @@ func (k *intentKeeper) survey(ctx context.Context, lead <-chan struct{}, surveye
 	for {
 		exists, err := k.exists(ctx, db)
 		if err == nil && !exists {
-			if _, err := k.Write(ctx, ledger.Complete); err != nil {
+			if err := k.complete(ctx); err != nil {
 				k.log.Warn("could not mark the store as complete", zap.Error(err))
 			}
 		}
@@ -65,6 +65,17 @@ func (k *intentKeeper) survey(ctx context.Context, lead <-chan struct{}, surveye
 		case <-again.C:
 		}
 	}
+}
+
+// complete marks the store as complete, unless it is in etcd and an import has not ended.
+func (k *intentKeeper) complete(ctx context.Context) error {
+	if k.member != nil {
+		if importing, err := k.member.Importing(ctx); importing || err != nil {
+			return err
+		}
+	}
+	_, err := k.Write(ctx, ledger.Complete)
+	return err
 }
 
 // exists reports whether bridges or namespaces of this instance of ofdvr exist. It waits for the

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -18,7 +19,7 @@ import (
 
 // wideInfo has the values of columns that are not part of the objects.
 type wideInfo struct {
-	machines map[string]api.Machine // by the port's ID; used in all tables of ports, wide or not
+	machines map[string]api.Machine // machines by the port's ID; used in wide and in narrow tables of ports
 
 	wanted bool
 	on     map[string][]string // the routers on each network
@@ -103,7 +104,13 @@ func printObjects(out io.Writer, m *routing.Model, interfaces []interfaceRow, w 
 	}
 	if len(m.Hosts) > 0 {
 		names := shown(m, routing.KindHost)
-		row(table.Row{"HOST", "TUNNEL", "ADDRESS"}, "STATE", "MACHINES", "ID")
+		header, fleet := table.Row{"HOST", "TUNNEL", "ADDRESS"}, w.inEtcd()
+		switch {
+		case fleet:
+			row(append(header, "STATE", "VERSION", "REVISION", "MACHINES", "PROBLEMS"), "ID")
+		default:
+			row(header, "STATE", "MACHINES", "ID")
+		}
 		for i := range m.Hosts {
 			h := &m.Hosts[i]
 			kind, address := tunnelTexts(h.Tunnel)
@@ -111,7 +118,11 @@ func printObjects(out io.Writer, m *routing.Model, interfaces []interfaceRow, w 
 				kind, address = "uplink", h.Uplink
 			}
 			st := w.hosts[h.ID]
-			row(table.Row{names.of(h.ID), kind, address}, hostState(st), st.Ports, h.ID)
+			if columns := (table.Row{names.of(h.ID), kind, address}); fleet {
+				row(append(append(columns, hostState(st)), fleetColumns(st)...), h.ID)
+			} else {
+				row(columns, hostState(st), st.Ports, h.ID)
+			}
 		}
 		flush()
 	}
@@ -149,7 +160,7 @@ func printObjects(out io.Writer, m *routing.Model, interfaces []interfaceRow, w 
 		names := shown(m, routing.KindPort)
 		row(table.Row{"PORT", "NETWORK", "MAC", "ADDRESSES", "SEEN"}, "HOST", "ROUTERS", "ID")
 		for _, p := range m.Ports {
-			row(table.Row{names.of(p.ID), w.networks.of(p.Network), p.MAC, list(texts(p.Addresses)), seenText(w.machines[p.ID])}, orDash(p.Host), list(w.on[p.Network]), p.ID)
+			row(table.Row{names.of(p.ID), w.networks.of(p.Network), p.MAC, list(texts(p.Addresses)), seenText(w.machines[p.ID])}, orDash(w.hostOf(&p)), list(w.on[p.Network]), p.ID)
 		}
 		flush()
 	}
@@ -163,11 +174,43 @@ func tunnelTexts(t routing.Tunnel) (kind, address string) {
 	return t.Type.String(), t.Address.String()
 }
 
-// hostState returns one word about the messages of a host: whether they arrive.
+// hostOf returns the host where the machine of a port is, or is expected; "" if it is not known.
+func (w *wideInfo) hostOf(p *routing.Port) string {
+	m := w.machines[p.ID]
+	if m.State == "seen" && m.Host == "" && !m.Remote {
+		for id, h := range w.hosts {
+			if h.Self {
+				return id
+			}
+		}
+	}
+	return cmp.Or(m.Host, p.Host)
+}
+
+// inEtcd reports whether the hosts share their intent in etcd.
+func (w *wideInfo) inEtcd() bool {
+	for _, h := range w.hosts {
+		if h.InEtcd != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// hostState returns one or two words about a host: whether its daemon is in touch with etcd, and whether the
+// messages between it and this host arrive.
 func hostState(h controller.HostStatus) string {
 	switch {
 	case h.Self:
 		return "self"
+	case h.InEtcd != nil && !h.InEtcd.Alive && h.Alive:
+		return "not in etcd"
+	case h.InEtcd != nil && !h.InEtcd.Alive:
+		return "away"
+	case h.Alive && h.Deaf:
+		return "one-way" // our messages do not arrive there
+	case h.InEtcd != nil && h.Tunnel == "":
+		return "alive"
 	case h.Alive:
 		return "alive"
 	case h.Tunnel == "": // hosts send messages only through tunnels
@@ -192,8 +235,8 @@ func texts[T fmt.Stringer](values []T) []string {
 	return out
 }
 
-// printTable prints rows. The first row is the header. right has the numbers, from 1, of the
-// right-aligned columns, which have numbers.
+// printTable prints rows. The first row is the header. right lists the
+// right-aligned columns, which have numeric values. The first column is 1.
 func printTable(out io.Writer, rows []table.Row, right ...int) {
 	for _, line := range tableLines(rows, right...) {
 		fmt.Fprintln(out, line)

@@ -58,7 +58,7 @@ table after another.`,
 			if topOrders[t.order] == nil {
 				return misuse("--sort %s: want %s%s", t.order, words(topSorts), didYouMean(t.order, topSorts))
 			}
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
 			}

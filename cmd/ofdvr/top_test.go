@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"github.com/ofdvr/ofdvr/controller/api"
@@ -139,7 +140,7 @@ func TestTopFits(t *testing.T) {
 func TestTopOnATerminal(t *testing.T) {
 	d := applied(t, nil)
 	d.counts = counted()
-	client, err := (&clientFlags{endpoint: d.endpoint}).open()
+	client, err := (&clientFlags{endpoint: d.endpoint}).open(new(cobra.Command))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +198,7 @@ func TestKeysAreNotEchoed(t *testing.T) {
 		return settings.Lflag&unix.ECHO != 0 && settings.Lflag&unix.ICANON != 0
 	}
 	if !echoes() {
-		t.Fatal("the terminal does not echo at first")
+		t.Fatal("the terminal does not echo before readKeys")
 	}
 	keys, restore := readKeys(tty, tty)
 	if echoes() {

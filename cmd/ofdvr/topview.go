@@ -19,7 +19,7 @@ import (
 
 // A topView has the contents and the settings of the display of top.
 type topView struct {
-	kind, order string // one of topKinds and of topOrders
+	kind, order string // the shown kind from topKinds, and the order from topOrders
 	busy        bool   // rows without packets are hidden
 	help        bool   // the keys are shown
 	terminal    bool   // the table is drawn in place

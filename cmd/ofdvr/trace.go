@@ -35,7 +35,12 @@ the desired flows of the router's bridge. If the packet does not arrive, the
 path ends with the ICMP error that the sender gets. With --verify, trace also
 asks Open vSwitch (ofproto/trace) for the path from the sender's port on the
 integration bridge to the receiver's port. It exits with 1 if the results
-differ, or if a machine is not seen there. No packet is sent.`,
+differ, or if a machine is not seen there. No packet is sent.
+
+If hosts share their intent in etcd, the sender's host and the receiver's host
+each trace their part of the path, on whichever host the command runs. If one
+of them does not answer, trace says so and shows the rest; with --verify it
+then exits with 1.`,
 		Example: `  ofdvr trace vm1 vm2
   ofdvr trace vm1 10.9.0.5 --proto tcp --dport 443 --size 1500
   ofdvr trace vm1 vm2 --ttl 1 --verify`,
@@ -56,11 +61,11 @@ differ, or if a machine is not seen there. No packet is sent.`,
 			if size < trace.MinSize || size > trace.MaxSize {
 				return misuse("--size %d: want a number from %d to %d", size, trace.MinSize, trace.MaxSize)
 			}
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
 			}
-			q := url.Values{"from": {from}, "to": {to}, "proto": {proto}, "size": {strconv.Itoa(size)}, "ttl": {strconv.Itoa(int(ttl))}}
+			q := url.Values{"from": {from}, "to": {to}, "proto": {proto}, "size": {strconv.Itoa(size)}, "ttl": {strconv.Itoa(int(ttl))}, "all_hosts": {"true"}}
 			if router != "" {
 				q.Set("router", router)
 			}
@@ -88,11 +93,11 @@ differ, or if a machine is not seen there. No packet is sent.`,
 				enc.SetIndent("", "  ")
 				err = enc.Encode(d)
 			} else {
-				printTrace(w, d)
+				printTrace(w, d, newNamer(cmd.Context(), client))
 			}
-			for _, path := range d.Paths {
-				if path.Disagrees != "" {
-					return reported(cmd, fmt.Errorf("from %s to %s the result of Open vSwitch differs: %s", endText(path.From), endText(path.To), path.Disagrees))
+			if err == nil && verify {
+				if err = disagreement(&d); err != nil {
+					return reported(cmd, err)
 				}
 			}
 			return err
@@ -108,7 +113,7 @@ differ, or if a machine is not seen there. No packet is sent.`,
 	f.Uint16Var(&dport, "dport", 0, "destination `PORT`")
 	f.IntVar(&size, "size", trace.DefaultSize, "`BYTES` of the IP packet")
 	f.Uint8Var(&ttl, "ttl", trace.DefaultTTL, "`TTL`")
-	f.BoolVar(&verify, "verify", false, "compare with Open vSwitch on the daemon's host")
+	f.BoolVar(&verify, "verify", false, "compare with Open vSwitch")
 	for _, name := range []string{"from", "to"} {
 		cmd.RegisterFlagCompletionFunc(name, c.complete("port"))
 	}
@@ -118,7 +123,8 @@ differ, or if a machine is not seen there. No packet is sent.`,
 	return cmd
 }
 
-// ends sets *from and *to from the arguments, unless flags have set them.
+// ends sets *from and *to, the ends of the path, from the arguments, unless
+// flags have set them.
 func ends(args []string, from, to *string) error {
 	for _, end := range []struct {
 		name string
@@ -147,52 +153,48 @@ func (c *clientFlags) completeEnds(cmd *cobra.Command, args []string, prefix str
 }
 
 // printTrace prints the paths of a packet and of its answer.
-func printTrace(w io.Writer, d api.TraceDocument) {
+func printTrace(w io.Writer, d api.TraceDocument, names *namer) {
 	for i, path := range d.Paths {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s → %s: %s\n", endText(path.From), endText(path.To), path.Packet)
+		fmt.Fprintf(w, "%s → %s: %s\n", names.text(endText(path.From)), names.text(endText(path.To)), path.Packet)
 		if path.Interface != "" {
-			fmt.Fprintf(w, "  comes in by interface %s of router %s, bridge %s", path.Interface, path.Router, path.Bridge)
+			fmt.Fprintf(w, "  comes in by interface %s of %s, bridge %s", path.Interface, names.text("router "+path.Router), path.Bridge)
 			if path.Assumed {
-				fmt.Fprint(w, ", which is not connected here: this is what it should hold")
+				fmt.Fprint(w, ", which is not connected here: these are its desired flows")
 			}
 			fmt.Fprintln(w)
 		}
 		rows := []table.Row{{"  TABLE", "PRIORITY", "PACKETS", "WHAT THE FLOW DOES"}}
 		for _, s := range path.Steps {
-			packets := strconv.FormatUint(s.Packets, 10)
-			if !s.Held {
-				packets = "missing"
-				if path.Assumed {
-					packets = "?"
-				}
-			}
-			rows = append(rows, table.Row{fmt.Sprintf("  %d", s.Table), s.Priority, packets, s.Does})
+			rows = append(rows, table.Row{fmt.Sprintf("  %d", s.Table), s.Priority, packetsText(&s, path.Assumed), names.text(s.Does)})
 		}
 		if len(rows) > 1 {
 			printTable(w, rows)
 		}
-		fmt.Fprintf(w, "  %s\n", upperFirst(path.Says))
-		if path.Verified && path.Disagrees == "" {
-			fmt.Fprintf(w, "  Open vSwitch gives the same result%s.\n", betweenText(path))
+		fmt.Fprintf(w, "  %s\n", upperFirst(names.text(path.Says)))
+		printVerification(w, &path.VerificationDocument, names)
+		if path.NoAnswer != "" {
+			fmt.Fprintf(w, "  Host %s has not answered: %s.\n", path.Host, names.text(path.NoAnswer))
 		}
-		if path.Remark != "" {
-			fmt.Fprintf(w, "  %s.\n", upperFirst(path.Remark))
+		for k := range path.Arrivals {
+			printArrival(w, path.Host, &path.Arrivals[k], names)
 		}
 	}
 }
 
 // betweenText describes the part of the path that was compared with Open vSwitch.
-func betweenText(path api.PathDocument) string {
+func betweenText(v *api.VerificationDocument) string {
 	switch {
-	case path.FromPort != "" && path.ToPort != "":
-		return fmt.Sprintf(", from port %s to port %s of the integration bridge", path.FromPort, path.ToPort)
-	case path.FromPort != "":
-		return fmt.Sprintf(", from port %s of the integration bridge", path.FromPort)
-	case path.ToPort != "":
-		return fmt.Sprintf(", to port %s of the integration bridge", path.ToPort)
+	case v.FromPort != "" && strings.HasPrefix(v.ToPort, "a tunnel "):
+		return fmt.Sprintf(", from port %s of the integration bridge to %s", v.FromPort, v.ToPort)
+	case v.FromPort != "" && v.ToPort != "":
+		return fmt.Sprintf(", from port %s to port %s of the integration bridge", v.FromPort, v.ToPort)
+	case v.FromPort != "":
+		return fmt.Sprintf(", from port %s of the integration bridge", v.FromPort)
+	case v.ToPort != "":
+		return fmt.Sprintf(", to port %s of the integration bridge", v.ToPort)
 	}
 	return ""
 }
@@ -212,7 +214,7 @@ func endText(e trace.End) string {
 	case e.Router != "":
 		return fmt.Sprintf("router %s itself (%v)", e.Router, e.Address)
 	case e.Network != "":
-		return fmt.Sprintf("%v (of no port, network %s)", e.Address, e.Network)
+		return fmt.Sprintf("%v (not the address of a port, network %s)", e.Address, e.Network)
 	}
 	return e.Address.String()
 }

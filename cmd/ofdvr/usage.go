@@ -126,7 +126,7 @@ func didYouMean(word string, known []string) string {
 	if i := slices.IndexFunc(known, begins); i >= 0 && len(strings.TrimLeft(word, "-")) > 2 {
 		return "; did you mean " + known[i] + "?"
 	}
-	best, least := "", 3 // with three or more mistakes, it is another word
+	best, least := "", 3 // a word with three or more mistakes counts as another word
 	for _, k := range known {
 		d := distance(strings.ToLower(word), k)
 		if d < least && d <= len(k)/2 {

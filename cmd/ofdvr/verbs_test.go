@@ -308,7 +308,7 @@ func TestCompletion(t *testing.T) {
 		run(t.Context(), words, &out, &errOut)
 		suggestions, directive, _ := strings.Cut(out.String(), ":")
 		if got := strings.Join(strings.Fields(suggestions), " "); got != want || directive != "4\n" { // no file names
-			t.Errorf("%s is completed by %q, want %q; %q", args, got, want, &out)
+			t.Errorf("%s is completed with %q, want %q; standard error %q", args, got, want, &out)
 		}
 		if strings.Contains(errOut.String(), "daemon") {
 			t.Errorf("%s prints %s", args, &errOut)

@@ -56,7 +56,7 @@ each object as "present", and continues from there.`,
 				}
 				query.Set("since", since)
 			}
-			client, err := c.open()
+			client, err := c.open(cmd)
 			if err != nil {
 				return err
 			}
@@ -65,7 +65,7 @@ each object as "present", and continues from there.`,
 	}
 	c.add(cmd)
 	cmd.Flags().StringVar(&since, "since", "", "begin with the changes after this `REVISION`")
-	cmd.Flags().BoolVar(&conditions, "conditions", false, "print changes of the conditions of routers, and of networks, ports and hosts that were written")
+	cmd.Flags().BoolVar(&conditions, "conditions", false, "also print changes of the conditions of routers, and of networks, ports and hosts that were written")
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
 }
@@ -79,7 +79,7 @@ func watch(cmd *cobra.Command, client *api.Client, query url.Values, output stri
 	if err != nil {
 		return err
 	}
-	if query.Get("since") == "" { // with the current revision, no event is missed if the connection breaks before the first event
+	if query.Get("since") == "" { // starting at the current revision prevents missed events if the connection breaks before the first event
 		query.Set("since", revision)
 	}
 	for waiting := false; ; {
@@ -105,7 +105,7 @@ func watch(cmd *cobra.Command, client *api.Client, query url.Values, output stri
 			if revision, all, err = everything(ctx, client, query.Get("kind")); err != nil {
 				break // wait for the daemon
 			}
-			say("the changes after revision %s are no longer known; these are all objects at revision %s:", query.Get("since"), revision)
+			say("the changes after revision %s are no longer stored; these are all objects at revision %s:", query.Get("since"), revision)
 			for _, e := range all {
 				if !keep(e) {
 					continue

@@ -54,7 +54,7 @@ func TestWatchListsAgain(t *testing.T) {
 	go func() {
 		ended <- run(ctx, []string{"watch", "networks", "--since", "999", "--api", d.endpoint}, out, errOut)
 	}()
-	errOut.next(t, fmt.Sprintf("the changes after revision 999 are no longer known; these are all objects at revision %d:", revision))
+	errOut.next(t, fmt.Sprintf("the changes after revision 999 are no longer stored; these are all objects at revision %d:", revision))
 	out.next(t, fmt.Sprintf(`%d network/blue present {"id":"blue","vlan":1}`, revision), fmt.Sprintf(`%d network/green present {"id":"green","vlan":2}`, revision))
 	d.ofdvr(0, "apply", "-f", "red.yaml")
 	out.next(t, fmt.Sprintf(`%d network/red created {"id":"red"}`, revision+1))

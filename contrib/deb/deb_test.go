@@ -41,7 +41,7 @@ func TestInstallUpgradeRemovePurge(t *testing.T) {
 	s.install("1.1~rc1")
 	s.install("1.1")
 	if now := s.pid(); now == pid || now == "0" {
-		t.Errorf("the daemon was process %s and is %s", pid, now)
+		t.Errorf("the daemon had PID %s, and now has PID %s", pid, now)
 	}
 	if got := s.run("ofdvr", "version"); !strings.HasPrefix(got, "ofdvr 1.1 ") {
 		t.Errorf("after an upgrade the version is %s", got)
@@ -174,7 +174,7 @@ func TestReproducible(t *testing.T) {
 	defer program.Close()
 	libraries, err := program.ImportedLibraries()
 	if err != nil || len(libraries) > 0 {
-		t.Errorf("the program needs libraries %v, %v", libraries, err)
+		t.Errorf("the program needs shared libraries %v, error %v", libraries, err)
 	}
 	for _, p := range program.Progs {
 		if p.Type == elf.PT_INTERP {

@@ -34,7 +34,7 @@ func TestOperations(t *testing.T) {
 	}
 	var traffic *stream
 	for _, step := range []struct {
-		does   string   // first text of a block of commands
+		does   string   // text with which a block of commands begins
 		says   []string // texts in the output, in this order
 		routed bool     // machines reach each other afterwards
 	}{
@@ -52,7 +52,7 @@ func TestOperations(t *testing.T) {
 		{"systemctl stop ofdvr\novs-ofctl", nil, true},
 		{"systemctl start ofdvr", []string{"settled  yes"}, true},
 		{"ofdvr export >routers", []string{"removed Bridge rb-r1", "net.ipv4.ip_forward = 1"}, false},
-		{"systemctl stop ofdvr\nofdvr cleanup\napt-get purge", []string{"Open vSwitch holds nothing of ofdvr", "Purging"}, false},
+		{"systemctl stop ofdvr\nofdvr cleanup\napt-get purge", []string{"Open vSwitch has no objects of ofdvr", "Purging"}, false},
 	} {
 		if len(blocks) == 0 || !strings.HasPrefix(blocks[0][1], step.does) {
 			t.Fatalf("the next commands of %s do not begin with %q:\n%s", manual, step.does, blocks)
@@ -71,7 +71,7 @@ func TestOperations(t *testing.T) {
 		for _, want := range step.says {
 			_, after, found := strings.Cut(rest, want)
 			if !found {
-				t.Errorf("%q is missing, or in the wrong place, in\n%s", want, out)
+				t.Errorf("%q is missing or out of order in\n%s", want, out)
 			}
 			rest = after
 		}
@@ -86,7 +86,7 @@ func TestOperations(t *testing.T) {
 			traffic.goesOn()
 		}
 		if step.routed && s.kernelRoutes(vm1, vm2) != strings.Contains(script, "del-flows") {
-			t.Errorf("after\n%s\nthe kernel routes instead of the switch, or the other way round", script)
+			t.Errorf("after\n%s\nthe kernel routes although the switch should, or the switch routes although the kernel should", script)
 		}
 	}
 	if len(blocks) > 0 {
@@ -98,7 +98,7 @@ func TestOperations(t *testing.T) {
 // namespace.
 func (s *site) kernelRoutes(from, to *lab.Machine) bool {
 	s.t.Helper()
-	const pings = 30 // more than the unsolicited packets of machines
+	const pings = 30 // more pings than machines send unsolicited packets
 	received := func() (n int) {
 		s.t.Helper()
 		fmt.Sscan(s.run("nsenter", "--net=/run/netns/qrouter-r1", "awk", "/qr-r1-blue:/ {print $3}", "/proc/self/net/dev"), &n)
@@ -106,7 +106,7 @@ func (s *site) kernelRoutes(from, to *lab.Machine) bool {
 	}
 	before := received()
 	if r, err := from.Ping(s.t.Context(), to.IP(), lab.PingOptions{Count: pings, Wait: patience}); err != nil || r.Received != pings {
-		s.t.Fatalf("%d of %d replies came, %v", r.Received, pings, err)
+		s.t.Fatalf("got %d of %d replies, error %v", r.Received, pings, err)
 	}
 	return received() >= before+pings
 }

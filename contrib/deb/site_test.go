@@ -275,7 +275,7 @@ func (s *stream) goesOn() {
 	}
 	for i, m := range replies {
 		if m[1] != strconv.Itoa(i+1) {
-			s.t.Fatalf("the reply after number %d is number %s", i, m[1])
+			s.t.Fatalf("the reply after reply %d has number %s", i, m[1])
 		}
 	}
 }
@@ -334,7 +334,7 @@ func (s *site) mustBeUntouched(before map[string]flow) {
 	after := s.flows()
 	for key, b := range before {
 		if a, ok := after[key]; !ok || a.cookie != b.cookie || a.packets < b.packets || a.age < b.age {
-			s.t.Errorf("flow %s was %+v and is %+v (there: %v)", key, b, a, ok)
+			s.t.Errorf("flow %s was %+v, and now is %+v (exists: %v)", key, b, a, ok)
 		}
 	}
 	for key := range after {

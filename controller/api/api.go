@@ -19,6 +19,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/doctor"
 	"github.com/ofdvr/ofdvr/controller/history"
+	"github.com/ofdvr/ofdvr/controller/inquiry"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/machines"
 	"github.com/ofdvr/ofdvr/internal/bounded"
@@ -37,7 +38,8 @@ type Intent interface {
 	Events(since uint64) ([]ledger.Event, <-chan struct{}, error)
 }
 
-// Switches report the state of the switches. [controller.Controller] implements it.
+// Switches report the state of the switches. [controller.Controller] implements it. Without
+// switches, errors wrap [errors.ErrUnsupported].
 type Switches interface {
 	Status(context.Context) (controller.Status, error)
 	Await(context.Context, ledger.Result) ([]controller.Pending, error)
@@ -45,6 +47,7 @@ type Switches interface {
 	Plan(ctx context.Context, before, after *ledger.Intent, touched []string) (controller.Plan, error)
 	Flows(ctx context.Context, router string) (iter.Seq[controller.Flow], error)
 	Trace(ctx context.Context, q trace.Query, verify bool) ([]controller.TracedPath, error)
+	Arrive(ctx context.Context, a controller.Arrival, verify bool) (controller.TracedArrival, error)
 	Explain(context.Context, ofproto.Cookie) (e controller.Explanation, ours bool, err error)
 	Counters(context.Context) (counters.Snapshot, error)
 	History
@@ -90,14 +93,16 @@ type service struct {
 	large    chan struct{} // capacity maxLarge: holds an element while a body with many objects is handled
 	feed     feed          // of watched changes
 	digester digester
+	others   Others
+	self     inquiry.Answerer // of this host
 }
 
 // Handler returns the handler of all paths below /v1/. version is the program's version. limited is
 // called for each refused body. It may be nil.
-func Handler(intent Intent, switches Switches, log Log, version string, limited func(r *http.Request, reason string)) http.Handler {
+func Handler(intent Intent, switches Switches, log Log, version string, limited func(r *http.Request, reason string), others Others) http.Handler {
 	limits := bodyLimits
 	limits.Limited = limited
-	s := &service{intent: intent, switches: switches, log: log, bodies: bounded.NewBodies(limits), large: make(chan struct{}, maxLarge)}
+	s := &service{intent: intent, switches: switches, log: log, bodies: bounded.NewBodies(limits), large: make(chan struct{}, maxLarge), others: others}
 	mux := http.NewServeMux()
 	a := humago.New(mux, config(version))
 	s.registerStatus(a)
@@ -111,9 +116,12 @@ func Handler(intent Intent, switches Switches, log Log, version string, limited 
 	s.registerMachines(a)
 	s.registerTopology(a)
 	s.registerWatch(a)
+	s.registerAllHosts(a)
 	describeProblems(a.OpenAPI())
 	describeWrites(a.OpenAPI())
-	return problems(mux)
+	h := problems(mux)
+	s.self = Answerer(h, version)
+	return h
 }
 
 // describeProblems makes Problem the schema of every error.

@@ -17,7 +17,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 )
 
-// A source only has a status.
+// A source has a status and implements nothing else of the API.
 type source struct {
 	api.Switches
 	status controller.Status
@@ -44,7 +44,7 @@ func TestStatusOverSocket(t *testing.T) {
 		if err != nil || info.Mode().Perm() != 0o660 {
 			t.Errorf("socket has mode %v, %v", info.Mode(), err)
 		}
-		server := &http.Server{Handler: api.Handler(nil, source{status: want}, testLog, "v1", nil)}
+		server := &http.Server{Handler: api.Handler(nil, source{status: want}, testLog, "v1", nil, api.Others{})}
 		done := make(chan error, 1)
 		go func() { done <- server.Serve(ln) }()
 		client, err := api.NewClient(api.Endpoint("unix:"+path), api.Access{})
@@ -57,7 +57,7 @@ func TestStatusOverSocket(t *testing.T) {
 		if _, err := api.Listen(api.Endpoint("unix:"+path), api.Access{}, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "another ofdvr answers there") {
 			t.Errorf("second daemon: %v", err)
 		}
-		ln.(interface{ SetUnlinkOnClose(bool) }).SetUnlinkOnClose(false) // as if it had crashed
+		ln.(interface{ SetUnlinkOnClose(bool) }).SetUnlinkOnClose(false) // keeps the socket, as if the daemon had crashed
 		server.Close()
 		<-done
 	}
@@ -70,7 +70,7 @@ func TestDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	listed := make(map[string]bool)
-	for _, m := range regexp.MustCompile("`((?:GET|PUT|POST|PATCH|DELETE) /v1/[a-z{}/]*)`").FindAllStringSubmatch(string(data), -1) {
+	for _, m := range regexp.MustCompile("`((?:GET|PUT|POST|PATCH|DELETE) /v1/[a-z{}/-]*)`").FindAllStringSubmatch(string(data), -1) {
 		listed[m[1]] = true
 	}
 	s := serve(t, nil)
@@ -100,6 +100,6 @@ func TestDocumented(t *testing.T) {
 		}
 	}
 	if strings.Contains(all, "http://") || strings.Contains(all, "ErrorModel") {
-		t.Error("the description refers to what is elsewhere")
+		t.Error("the description refers to another site, or to huma's ErrorModel")
 	}
 }

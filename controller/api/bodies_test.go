@@ -38,7 +38,7 @@ func TestSlowestBodiesMakeRoom(t *testing.T) {
 		if status != http.StatusServiceUnavailable {
 			t.Errorf("the answer is %d", status)
 		}
-	case <-time.After(25 * time.Second): // before their own time limits
+	case <-time.After(25 * time.Second): // less than the time limit of each body
 		t.Error("no slow body was refused")
 	}
 	body := `{"put":{"ports":[` + strings.Repeat(" ", 24<<20) + `]}}`

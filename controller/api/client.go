@@ -143,7 +143,7 @@ func (c *Client) Status(ctx context.Context) (s controller.Status, err error) {
 }
 
 // [Client.Watch] returns ErrCompacted if events were missed.
-var ErrCompacted = errors.New("some changes are not known any more")
+var ErrCompacted = errors.New("some changes are no longer stored")
 
 // Watch calls handle with each event until ctx is done, or handle or the connection fails. The
 // error is never nil. query is the query of GET /v1/watch. resume is the value of since for the

@@ -25,7 +25,7 @@ func (s *service) registerCounters(a huma.API) {
 		out := Counters{At: counters.At.Seconds(), Interfaces: []InterfaceCounters{}, Ports: []PortCounters{}}
 		for _, r := range counters.Routers {
 			if !r.Known {
-				continue // if zeros were reported now, the counters would later jump to the real values
+				continue // counters of unknown value are left out: if they were 0 now, they would later jump to the real values
 			}
 			for _, i := range r.Interfaces {
 				out.Interfaces = append(out.Interfaces, interfaceCounters(r.Router, i))

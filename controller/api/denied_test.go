@@ -17,7 +17,7 @@ func TestDeniedNamesGroup(t *testing.T) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
-	check("permission denied: be root or join group ofdvr") // in a place where the process cannot see the socket
+	check("permission denied: be root or join group ofdvr") // the process cannot see the socket, so the error has the default group
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

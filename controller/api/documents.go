@@ -40,10 +40,10 @@ type Reference struct {
 // Written is the answer to a write.
 type Written struct {
 	Revision uint64               `json:"revision" doc:"Revision of the intent after the write"`
-	Applied  *bool                `json:"applied,omitempty" doc:"With wait=applied: the switches have confirmed it"`
-	Pending  []controller.Pending `json:"pending,omitempty" doc:"What is not confirmed yet, and why"`
+	Applied  *bool                `json:"applied,omitempty" doc:"With wait=applied: the switches have confirmed the write"`
+	Pending  []controller.Pending `json:"pending,omitempty" doc:"Parts that are not confirmed yet, with the reasons"`
 	Objects  []Outcome            `json:"objects,omitempty" doc:"The result for each object, or in a plan the expected result"`
-	Warnings []Mistake            `json:"warnings,omitempty" doc:"Allowed, but probably not meant"`
+	Warnings []Mistake            `json:"warnings,omitempty" doc:"Values that are allowed but probably wrong"`
 	Plan     *PlanDocument        `json:"plan,omitempty" doc:"Changes on this host"`
 }
 
@@ -63,9 +63,9 @@ type PlanDocument struct {
 
 // A RouterPlan has the changes of a write on a router's bridge.
 type RouterPlan struct {
-	Router    string   `json:"router" doc:"Empty: the bridge connects hosts"`
+	Router    string   `json:"router" doc:"Empty: the bridge is the fabric bridge"`
 	Bridge    string   `json:"bridge"`
-	Connected bool     `json:"connected" doc:"False: its port numbers are not known, and all its flows are listed as added"`
+	Connected bool     `json:"connected" doc:"False: the bridge is not connected, so its port numbers are not known, and all its flows are listed as added"`
 	Add       []string `json:"add" doc:"Flows, in the syntax of ovs-ofctl --names"`
 	Modify    []string `json:"modify" doc:"Flows with their new actions; they keep their counters"`
 	Delete    []string `json:"delete" doc:"Flows that are deleted"`
@@ -91,19 +91,21 @@ type Page[D any] struct {
 type ObjectStatus struct {
 	Kind       string      `json:"kind"`
 	ID         string      `json:"id"`
-	Source     string      `json:"source" doc:"Topology file or store that has the object"`
+	Source     string      `json:"source" doc:"The source of the object: the topology file, the store or etcd"`
 	Conditions []Condition `json:"conditions"`
-	Machine    *Machine    `json:"machine,omitempty" doc:"Of a port: whether its machine is on the integration bridge"`
+	Machine    *Machine    `json:"machine,omitempty" doc:"Only for a port: whether its machine is on the integration bridge"`
+	// Host is absent for other objects.
+	Host *controller.HostStatus `json:"host,omitempty" doc:"Only for a host: whether it is alive, as in the status"`
 }
 
 // A Condition is one aspect of an object's state, in the form of Kubernetes' conditions.
 type Condition struct {
-	Type     string    `json:"type" enum:"Accepted,Programmed,Degraded" doc:"Accepted: the object is part of the intent. Programmed: the switches have confirmed all that it needs. Degraded: they refuse a part of it"`
+	Type     string    `json:"type" enum:"Accepted,Programmed,Degraded" doc:"Accepted: the object is part of the intent. Programmed: the switches have confirmed all its flows. Degraded: the switches refuse some of its flows"`
 	Status   string    `json:"status" enum:"True,False"`
-	Reason   string    `json:"reason" enum:"Valid,Confirmed,Pending,NothingRefused,Refused" doc:"Why, for programs"`
-	Message  string    `json:"message" doc:"Why, for people; may be empty"`
+	Reason   string    `json:"reason" enum:"Valid,Confirmed,Pending,NothingRefused,Refused" doc:"The reason of the status, for programs"`
+	Message  string    `json:"message" doc:"The reason of the status, for people; may be empty"`
 	Observed uint64    `json:"observed_revision" doc:"The revision of the intent that the condition is about"`
-	Changed  time.Time `json:"last_transition_time,omitzero" doc:"When the status changed last. Absent: before the daemon started, or never"`
+	Changed  time.Time `json:"last_transition_time,omitzero" doc:"The time when the status changed last. Absent: it has not changed since the daemon started"`
 }
 
 // An Event is one change in the stream of GET /v1/watch.
@@ -128,8 +130,8 @@ type FlowDocument struct {
 	Priority uint16  `json:"priority"`
 	Packets  uint64  `json:"packets" doc:"Packets that hit the flow"`
 	Bytes    uint64  `json:"bytes" doc:"Bytes of these packets"`
-	Age      float64 `json:"age" doc:"Seconds since it was installed"`
-	Kind     string  `json:"kind,omitempty" doc:"Kind of the object that the flow serves: router, interface or port. Absent: the flow is not ofdvr's, or no longer desired"`
+	Age      float64 `json:"age" doc:"Seconds since the flow was installed"`
+	Kind     string  `json:"kind,omitempty" doc:"Kind of the object that the flow serves: router, interface or port. Absent: the flow does not belong to ofdvr, or is no longer desired"`
 	ID       string  `json:"id,omitempty" doc:"ID of the object that the flow serves"`
 	Does     string  `json:"does" doc:"Purpose of the flow"`
 	Flow     string  `json:"flow" doc:"The flow in the syntax of ovs-ofctl --names"`
@@ -182,11 +184,11 @@ type PortCounters struct {
 
 // A HistoryDocument is the answer of GET /v1/history.
 type HistoryDocument struct {
-	At         time.Time        `json:"at,omitzero" doc:"Of the latest sample. Absent: no sample exists yet"`
+	At         time.Time        `json:"at,omitzero" doc:"Time of the latest sample. Absent: no sample exists yet"`
 	Interval   time.Duration    `json:"interval" doc:"Seconds from one sample to the next"`
-	Total      SeriesDocument   `json:"total" doc:"Of all routers, or of the router that was asked for"`
-	Routers    []SeriesDocument `json:"routers" doc:"Those that have routed the most bits, busiest first"`
-	Interfaces []SeriesDocument `json:"interfaces" doc:"Of the router that was asked for, by ID"`
+	Total      SeriesDocument   `json:"total" doc:"Rates of all routers, or of the router in the request"`
+	Routers    []SeriesDocument `json:"routers" doc:"Rates of the routers that have routed the most bits, busiest first"`
+	Interfaces []SeriesDocument `json:"interfaces" doc:"Rates of the interfaces of the router in the request, by ID"`
 	Left       int              `json:"left,omitempty" doc:"Interfaces without a history, because there are too many"`
 }
 
@@ -201,29 +203,61 @@ type SeriesDocument struct {
 
 // A TraceDocument is the answer of GET /v1/trace.
 type TraceDocument struct {
-	Paths []PathDocument `json:"paths" doc:"The path of the packet and, if it arrives and is known, that of its reply"`
+	Paths []PathDocument `json:"paths" doc:"The path of the packet and, if the packet arrives, the path of its reply"`
 }
 
 // A PathDocument is the path of a packet.
 type PathDocument struct {
 	From      trace.End      `json:"from"`
 	To        trace.End      `json:"to"`
-	Packet    string         `json:"packet" doc:"Kind of packet"`
+	Packet    string         `json:"packet" doc:"The packet, in words"`
 	Router    string         `json:"router,omitempty" doc:"Router on the path. Absent: none"`
 	Bridge    string         `json:"bridge,omitempty" doc:"Bridge of the router"`
 	Interface string         `json:"interface,omitempty" doc:"Router interface that receives the packet"`
 	Host      string         `json:"host,omitempty" doc:"Host that routes the packet. Absent: there is one host"`
 	Verdict   string         `json:"verdict" enum:"switched,routed,answered,kernel,dropped,unknown"`
-	Says      string         `json:"says" doc:"Outcome for the packet, in words"`
+	Says      string         `json:"says" doc:"What happens to the packet, in words"`
 	Assumed   bool           `json:"assumed,omitempty" doc:"The bridge is not connected: the path follows its desired flows"`
 	Steps     []StepDocument `json:"steps" doc:"Flows that the packet hits, by table"`
-	Exits     []ExitDocument `json:"exits" doc:"Where the packet leaves the bridge; if there are several, it takes one of them"`
-	Verified  bool           `json:"verified,omitempty" doc:"The path was compared with ovs-appctl ofproto/trace"`
-	Disagrees string         `json:"disagrees,omitempty" doc:"Difference to ovs-appctl ofproto/trace, or a machine in another place"`
-	FromPort  string         `json:"from_port,omitempty" doc:"Port of the integration bridge where ofproto/trace began. Absent: it began at the router's bridge"`
-	ToPort    string         `json:"to_port,omitempty" doc:"Port of the integration bridge where ofproto/trace ended. Absent: it ended at the router's bridge"`
-	Remark    string         `json:"remark,omitempty" doc:"Remark on the paths between the machines and the router"`
-	Answer    string         `json:"answer,omitempty" doc:"ICMP error of the router's kernel, if the packet ends there"`
+	Exits     []ExitDocument `json:"exits" doc:"Places where the packet leaves the bridge. If there are several, it takes one of them"`
+	VerificationDocument
+	Answer     string              `json:"answer,omitempty" doc:"ICMP error of the router's kernel, if the packet ends there"`
+	NoAnswer   string              `json:"no_answer,omitempty" doc:"Why the sender's host has not answered. Absent: it has answered, or was not asked. Present: the path follows the flows that its switch should hold"`
+	Departures []DepartureDocument `json:"departures,omitempty" doc:"The packets that leave for other hosts by a tunnel. If there are several, it is one of them"`
+	Arrivals   []ArrivalDocument   `json:"arrivals,omitempty" doc:"For each departure, the path on the other host. Absent: other hosts were not asked"`
+}
+
+// A VerificationDocument is the result of a comparison with Open vSwitch.
+type VerificationDocument struct {
+	Verified  bool   `json:"verified,omitempty" doc:"The path was compared with ovs-appctl ofproto/trace"`
+	Disagrees string `json:"disagrees,omitempty" doc:"Difference from ovs-appctl ofproto/trace, or a machine that is not where the intent expects it"`
+	FromPort  string `json:"from_port,omitempty" doc:"Port of the integration bridge where ofproto/trace began. Absent: it began at the router's bridge, or at the tunnel"`
+	ToPort    string `json:"to_port,omitempty" doc:"Port of the integration bridge where ofproto/trace ended. Absent: it ended at the router's bridge"`
+	Remark    string `json:"remark,omitempty" doc:"Remark on the paths between the machines and the router"`
+}
+
+// A DepartureDocument is a packet that leaves for another host by a tunnel.
+type DepartureDocument struct {
+	Host    string `json:"host" doc:"The other host"`
+	Network string `json:"network" doc:"Network with the VNI of the packet in the tunnel"`
+	Packet  string `json:"packet" doc:"The packet in the syntax of a match of ovs-ofctl"`
+	Size    int    `json:"size" doc:"Its bytes, with the Ethernet header"`
+}
+
+// An ArrivalDocument is the path of a packet on the host to which it comes by a tunnel.
+type ArrivalDocument struct {
+	Host     string        `json:"host" doc:"The host"`
+	NoAnswer string        `json:"no_answer,omitempty" doc:"Why the host has not answered. Absent: it has answered"`
+	Steps    []ArrivalStep `json:"steps" doc:"Flows that the packet hits, in order"`
+	Arrives  bool          `json:"arrives" doc:"The packet comes to the machine with its destination MAC address"`
+	Says     string        `json:"says" doc:"Outcome for the packet, in words"`
+	VerificationDocument
+}
+
+// An ArrivalStep is a flow of a bridge that a packet hits.
+type ArrivalStep struct {
+	Bridge string `json:"bridge"`
+	StepDocument
 }
 
 // A StepDocument is a flow that a packet hits.
@@ -231,7 +265,7 @@ type StepDocument struct {
 	Table    uint8  `json:"table"`
 	Priority uint16 `json:"priority"`
 	Cookie   string `json:"cookie"`
-	Kind     string `json:"kind,omitempty" doc:"Kind of the object that the flow serves. Absent: the flow is not ofdvr's"`
+	Kind     string `json:"kind,omitempty" doc:"Kind of the object that the flow serves. Absent: the flow does not belong to ofdvr"`
 	ID       string `json:"id,omitempty" doc:"ID of the object that the flow serves"`
 	Does     string `json:"does" doc:"Purpose of the flow"`
 	Flow     string `json:"flow" doc:"The flow in the syntax of ovs-ofctl --names"`
@@ -248,14 +282,14 @@ type ExitDocument struct {
 	Source    string  `json:"eth_src"`
 	To        string  `json:"eth_dst"`
 	TTL       string  `json:"ttl"`
-	Share     float64 `json:"share,omitempty" doc:"Share of the packet flows, if there are several next hops"`
+	Share     float64 `json:"share,omitempty" doc:"Share of the traffic that takes this exit, if there are several next hops"`
 	Host      string  `json:"host,omitempty" doc:"The other host that gets the packet by a tunnel. Absent: the packet stays on its host"`
 }
 
 // An ExplanationDocument is the answer of GET /v1/explain/{cookie}.
 type ExplanationDocument struct {
 	Cookie string `json:"cookie"`
-	Ours   bool   `json:"ours" doc:"The cookie has the mark of ofdvr"`
+	Ours   bool   `json:"ours" doc:"The cookie belongs to a flow of ofdvr"`
 	Router string `json:"router,omitempty" doc:"Router whose bridge has the flow"`
 	Kind   string `json:"kind,omitempty" doc:"Kind of the object that the flow serves"`
 	ID     string `json:"id,omitempty" doc:"ID of the object that the flow serves"`
@@ -291,6 +325,7 @@ type EventDocument struct {
 	Message string         `json:"message"`
 	Router  string         `json:"router,omitempty" doc:"Router of the event"`
 	Fields  map[string]any `json:"fields,omitempty" doc:"Further fields"`
+	Age     float64        `json:"age" doc:"Seconds since the event"`
 }
 
 // A LogDocument has the log settings.

@@ -23,7 +23,7 @@ type Conditional struct {
 // Revalidating has the parameters of a repeated read, by which a client says which answers it
 // already has.
 type Revalidating struct {
-	IfNoneMatch string `header:"If-None-Match" doc:"ETags of earlier answers. If one of them is still right, the answer is 304 without a body"`
+	IfNoneMatch string `header:"If-None-Match" doc:"ETags of earlier answers. If the content still has one of these ETags, the answer is 304 without a body"`
 }
 
 // unchanged reports whether the client already has the answer with ETag tag. The comparison is weak
@@ -34,14 +34,14 @@ func (r Revalidating) unchanged(tag string) bool {
 
 // revalidated adds the status 304 to the description of a read.
 func revalidated(op huma.Operation) huma.Operation {
-	op.Responses = map[string]*huma.Response{"304": {Description: "The client has this answer: it sent its ETag in If-None-Match"}}
+	op.Responses = map[string]*huma.Response{"304": {Description: "The client already has this answer, because it sent the ETag of this answer in If-None-Match"}}
 	return op
 }
 
 // A tagged is an answer with an ETag. With status 304 it has no body.
 type tagged[D any] struct {
 	Status int
-	ETag   string `header:"ETag" doc:"For If-None-Match, and of an object also for If-Match"`
+	ETag   string `header:"ETag" doc:"Value for If-None-Match in a later request; the ETag of an object also for If-Match"`
 	Body   D
 }
 

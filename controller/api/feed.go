@@ -78,7 +78,7 @@ func format(events []ledger.Event, first int, kind string) *piece {
 				b = append(b, '\n')
 			}
 		}
-		if last { // without data, this is no event for a browser, but the browser remembers the id
+		if last { // an id without data: a browser reports no event, but remembers the id
 			b = fmt.Appendf(b, "id: %d\n\n", e.Revision)
 		}
 	}

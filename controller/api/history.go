@@ -12,8 +12,8 @@ import (
 )
 
 type historyInput struct {
-	Router string `query:"router" doc:"The interfaces of this router instead of the busiest routers"`
-	Limit  int    `query:"limit" default:"20" minimum:"0" maximum:"100" doc:"How many of the busiest routers"`
+	Router string `query:"router" doc:"Return the interfaces of this router, instead of the busiest routers"`
+	Limit  int    `query:"limit" default:"20" minimum:"0" maximum:"100" doc:"Number of the busiest routers to return"`
 }
 
 func (s *service) registerHistory(a huma.API) {

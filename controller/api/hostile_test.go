@@ -45,7 +45,7 @@ func TestBadBodies(t *testing.T) {
 				}
 				p := r.problem(t)
 				if at.path == "/v1/ports/vm7" && !strings.Contains(p.Error(), tt.Says) {
-					t.Errorf("it does not say %q: %.500s", tt.Says, p.Error())
+					t.Errorf("the problem does not mention %q: %.500s", tt.Says, p.Error())
 				}
 			}
 		})
@@ -73,7 +73,7 @@ func (e *endless) Read(b []byte) (int, error) {
 // Many such bodies at once are refused too, in bounded memory.
 func TestHugeBodies(t *testing.T) {
 	s := filled(t)
-	defer debug.SetGCPercent(debug.SetGCPercent(100)) // as in the daemon; overrides GOGC
+	defer debug.SetGCPercent(debug.SetGCPercent(100)) // use the daemon's GC setting instead of GOGC
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	var g sync.WaitGroup
@@ -127,12 +127,12 @@ func FuzzRequests(f *testing.F) {
 			return
 		}
 		w := httptest.NewRecorder()
-		api.Handler(s.ledger, s.fabric, testLog, "v1", nil).ServeHTTP(w, req)
+		api.Handler(s.ledger, s.fabric, testLog, "v1", nil, api.Others{}).ServeHTTP(w, req)
 		if w.Code >= 500 && w.Code != http.StatusServiceUnavailable && w.Code != http.StatusInsufficientStorage {
 			t.Errorf("%s %s: %d %s", req.Method, path, w.Code, w.Body)
 		}
 		if err := s.ledger.Intent().Index.Model().Validate(); err != nil {
-			t.Errorf("%s %s %s: accepted what cannot be: %v", req.Method, path, body, err)
+			t.Errorf("%s %s %s made the intent invalid: %v", req.Method, path, body, err)
 		}
 	})
 }
@@ -141,7 +141,7 @@ func FuzzRequests(f *testing.F) {
 // [FuzzRequests]. Some are carried out, and the objects of other clients do not change.
 func TestFuzzedRequests(t *testing.T) {
 	s := filled(t)
-	h := api.Handler(s.ledger, s.fabric, testLog, "v1", nil)
+	h := api.Handler(s.ledger, s.fabric, testLog, "v1", nil, api.Others{})
 	r := rand.New(rand.NewPCG(1, 1))
 	answers := make(map[string]int) // of writes
 	for range 800 {
@@ -159,7 +159,7 @@ func TestFuzzedRequests(t *testing.T) {
 			answers[fmt.Sprintf("%s %dxx", req.Method, w.Code/100)]++
 		}
 		if err := s.ledger.Intent().Index.Model().Validate(); err != nil {
-			t.Fatalf("%.1000q: accepted what cannot be: %v", wire, err)
+			t.Fatalf("%.1000q made the intent invalid: %v", wire, err)
 		}
 	}
 	t.Log(answers)
@@ -190,7 +190,7 @@ func TestConcurrentWriters(t *testing.T) {
 					t.Errorf("%v %d %s", err, r.status, r.text)
 				}
 				if r, err = s.send("GET", path, nil); err != nil || !strings.Contains(r.text, fmt.Sprintf("02:00:00:01:%02x:%02x", i, k)) {
-					t.Errorf("what was written is not read: %v %s", err, r.text)
+					t.Errorf("GET does not return the object that was PUT: %v %s", err, r.text)
 				}
 			}
 		})

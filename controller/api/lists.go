@@ -20,10 +20,10 @@ import (
 type Listing struct {
 	Revalidating
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many objects at most"`
-	After  string `query:"after" doc:"Continue there: next of the page before"`
+	After  string `query:"after" doc:"Continue after this place: the value of next in the previous page"`
 	ID     string `query:"id" doc:"Only the object with this ID"`
 	Name   string `query:"name" doc:"Only objects with this name"`
-	Labels string `query:"labels" example:"tier=web,!old" doc:"Only objects with these labels: key=value, key!=value, key (has it) and !key (does not have it), separated by commas; all of them have to hold"`
+	Labels string `query:"labels" example:"tier=web,!old" doc:"Only objects with these labels: key=value, key!=value, key (has the key) and !key (does not have the key), separated by commas; all must match"`
 }
 
 // A list describes how objects of type T are listed as documents of type D.
@@ -40,7 +40,7 @@ type list[T, D any] struct {
 func page[T, D any](s *service, p Listing, l list[T, D]) (*tagged[Page[D]], error) {
 	after, err := base64.RawURLEncoding.DecodeString(p.After)
 	if err != nil {
-		return nil, badParameter("after", "this is not the next of any page")
+		return nil, badParameter("after", "this is not a value of next of any page")
 	}
 	labels, err := routing.ParseSelector(p.Labels)
 	if err != nil {
@@ -93,9 +93,9 @@ func (s *service) registerLists(a huma.API) {
 	})
 	type networksInput struct {
 		Listing
-		Router string `query:"router" doc:"Only those on which this router has an interface"`
-		VLAN   uint16 `query:"vlan" doc:"Only the one with this VLAN"`
-		VNI    uint32 `query:"vni" doc:"Only the one with this VNI"`
+		Router string `query:"router" doc:"Only networks on which this router has an interface"`
+		VLAN   uint16 `query:"vlan" doc:"Only the network with this VLAN"`
+		VNI    uint32 `query:"vni" doc:"Only the network with this VNI"`
 	}
 	huma.Register(a, op("networks"), func(_ context.Context, in *networksInput) (*tagged[Page[topology.Network]], error) {
 		return page(s, in.Listing, list[routing.Network, topology.Network]{
@@ -110,7 +110,7 @@ func (s *service) registerLists(a huma.API) {
 	})
 	type routersInput struct {
 		Listing
-		Network string `query:"network" doc:"Only those with an interface on this network"`
+		Network string `query:"network" doc:"Only routers with an interface on this network"`
 	}
 	huma.Register(a, op("routers"), func(_ context.Context, in *routersInput) (*tagged[Page[topology.Router]], error) {
 		return page(s, in.Listing, list[*routing.Router, topology.Router]{
@@ -145,10 +145,10 @@ func (s *service) registerLists(a huma.API) {
 // PortFilter selects ports.
 type PortFilter struct {
 	Network string     `query:"network" doc:"Only those on this network"`
-	Router  string     `query:"router" doc:"Only those on networks on which this router has an interface"`
+	Router  string     `query:"router" doc:"Only ports on networks on which this router has an interface"`
 	Address netip.Addr `query:"address" doc:"Only those with this address"`
-	MAC     string     `query:"mac" doc:"Only those with this MAC address"`
-	Host    string     `query:"host" doc:"Only those that are expected on this host"`
+	MAC     string     `query:"mac" doc:"Only ports with this MAC address"`
+	Host    string     `query:"host" doc:"Only ports that are expected on this host"`
 }
 
 // ports returns a list of ports, and a function that reports whether f selects a port.

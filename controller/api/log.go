@@ -19,7 +19,7 @@ const eventsWait = 30 * time.Second
 
 type eventsInput struct {
 	Since   uint64  `query:"since" doc:"Only events after this one"`
-	Age     float64 `query:"age" minimum:"0" doc:"Only events of the last seconds, if it is not 0"`
+	Age     float64 `query:"age" minimum:"0" doc:"Only events of the last so many seconds; 0: all events"`
 	Router  string  `query:"router" doc:"Only events of this router"`
 	Network string  `query:"network" doc:"Only events of the machines on this network, and of the routers with an interface on it"`
 	Port    string  `query:"port" doc:"Only events of the machine of this port"`
@@ -150,7 +150,7 @@ func concerns(d EventDocument, o ledger.Object, x *routing.Index) bool {
 }
 
 func eventDocument(e logging.Entry) EventDocument {
-	d := EventDocument{Seq: e.Seq, Time: e.Time, Level: e.Level, Message: e.Message}
+	d := EventDocument{Seq: e.Seq, Time: e.Time, Level: e.Level, Message: e.Message, Age: e.Age().Seconds()}
 	for key, v := range e.Fields {
 		if text, ok := v.(string); ok && key == "router" {
 			d.Router = text

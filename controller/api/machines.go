@@ -14,14 +14,14 @@ import (
 type Machine struct {
 	Port       string  `json:"port" doc:"ID of the port"`
 	Network    string  `json:"network" doc:"ID of its network"`
-	State      string  `json:"state" enum:"seen,not_seen,elsewhere,unknown" doc:"seen: it is on the integration bridge, in the VLAN of its network. not_seen: there is no trace of it. elsewhere: it is in another VLAN, or has another MAC address. unknown: it cannot be looked for, as ovs-vswitchd does not run, or for another reason"`
-	BridgePort string  `json:"bridge_port,omitempty" doc:"The port of the integration bridge where it is or should be"`
+	State      string  `json:"state" enum:"seen,not_seen,elsewhere,unknown" doc:"seen: the machine is on the integration bridge, in the VLAN of its network. not_seen: there is no evidence of the machine. elsewhere: the machine is in another VLAN, or has another MAC address. unknown: ofdvr cannot look for the machine, for example because ovs-vswitchd does not run"`
+	BridgePort string  `json:"bridge_port,omitempty" doc:"The port of the integration bridge where the machine is or should be"`
 	OFPort     uint32  `json:"ofport,omitempty" doc:"The OpenFlow number of bridge_port"`
-	VLAN       *uint16 `json:"vlan,omitempty" doc:"In which it is there; 0: none. Absent without bridge_port"`
-	Tagged     bool    `json:"tagged,omitempty" doc:"Its packets have a VLAN tag at bridge_port, which is a trunk port. Absent: they have none"`
-	WantedVLAN uint16  `json:"wanted_vlan,omitempty" doc:"The VLAN of its network. Absent: it is not known"`
-	Remote     bool    `json:"remote,omitempty" doc:"bridge_port connects other hosts, and the machine is behind it"`
-	Host       string  `json:"host,omitempty" doc:"The other host on which it is, or is expected. Absent: this host, or not known"`
+	VLAN       *uint16 `json:"vlan,omitempty" doc:"The VLAN of the machine at bridge_port; 0: none. Absent without bridge_port"`
+	Tagged     bool    `json:"tagged,omitempty" doc:"bridge_port is a trunk port, and packets of the machine have a VLAN tag there. Absent: they have no tag"`
+	WantedVLAN uint16  `json:"wanted_vlan,omitempty" doc:"The VLAN of the machine's network. Absent: not known"`
+	Remote     bool    `json:"remote,omitempty" doc:"The machine is behind bridge_port, which leads to other hosts"`
+	Host       string  `json:"host,omitempty" doc:"The other host on which the machine is or is expected. Absent: this host, or not known"`
 	Says       string  `json:"says" doc:"The evidence, in words"`
 	Remedy     string  `json:"remedy,omitempty" doc:"What to do about it"`
 }
@@ -38,14 +38,14 @@ type MachineCounts struct {
 type machinesInput struct {
 	Listing
 	PortFilter
-	At    string `query:"at" doc:"Only those that are on this host, as far as it is known"`
+	At    string `query:"at" doc:"Only machines that are on this host, as far as known"`
 	State string `query:"state" enum:"seen,not_seen,elsewhere,unknown" doc:"Only those in this state"`
 }
 
 func (s *service) registerMachines(a huma.API) {
 	huma.Register(a, revalidated(huma.Operation{
 		OperationID: "list-machines", Method: http.MethodGet, Path: "/v1/machines", Summary: "Whether the machines of ports are on the integration bridge, by the port's ID",
-		Description: "From the interfaces and tags in Open vSwitch's database, and the MAC table of the integration bridge, which are read for a request if they were not in the last second.",
+		Description: "The answer is computed from the interfaces and tags in Open vSwitch's database and the MAC table of the integration bridge. Both are read again for a request if the last reading is older than a second.",
 		Tags:        []string{"ports"}, Errors: []int{503},
 	}), func(ctx context.Context, in *machinesInput) (*tagged[Page[Machine]], error) {
 		from, keep, err := in.ports()
@@ -56,7 +56,7 @@ func (s *service) registerMachines(a huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		var v *machines.View // of the index of the page, so that both agree
+		var v *machines.View // view of the same index as the page, so that both agree
 		return page(s, in.Listing, list[routing.Port, Machine]{
 			from: from,
 			id:   func(p routing.Port) string { return p.ID },

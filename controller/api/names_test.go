@@ -68,7 +68,7 @@ func TestNamesAndLabels(t *testing.T) {
 	}
 }
 
-// Names and IDs that people cannot read or type are refused, each at its place in the body.
+// Names and IDs that people cannot read or type are refused. The problem points to each of them in the body.
 func TestUnreadableNames(t *testing.T) {
 	s := named(t)
 	for name, want := range map[string]string{

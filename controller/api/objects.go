@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/topology"
@@ -92,8 +93,12 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 		OperationID: "get-" + one + "-status", Method: http.MethodGet, Path: path + "/status", Summary: "The state of a " + one, Tags: tags, Errors: []int{404},
 	}, func(ctx context.Context, in *ByID) (*struct{ Body ObjectStatus }, error) {
 		st, err := s.objectStatus(ctx, ledger.Object{Kind: res.kind, ID: in.ID})
-		if err == nil && res.kind == routing.KindPort {
+		switch {
+		case err != nil:
+		case res.kind == routing.KindPort:
 			st.Machine, err = s.machine(ctx, in.ID)
+		case res.kind == routing.KindHost:
+			st.Host, err = s.host(ctx, in.ID)
 		}
 		return &struct{ Body ObjectStatus }{st}, err
 	})
@@ -119,7 +124,7 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 		ByID
 		Conditional
 		Writing
-		Cascade bool `query:"cascade" doc:"Delete also the objects that refer to it: with a network its ports, and the router interfaces on it. Ports of a host stay, without the key host"`
+		Cascade bool `query:"cascade" doc:"Of a network: also delete the ports and router interfaces on it. Of a host: also remove the key host from its ports"`
 	}
 	huma.Register(a, huma.Operation{
 		OperationID: "delete-" + one, Method: http.MethodDelete, Path: path, Summary: "Delete a " + one, Tags: tags, Errors: []int{403, 404, 409, 412, 503, 507},
@@ -127,6 +132,22 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 		o := ledger.Object{Kind: res.kind, ID: in.ID}
 		return s.write(ctx, request{Writing: in.Writing, edit: in.on(tagOf(o), ledger.Delete(o, in.Cascade))})
 	})
+}
+
+// host returns the status of a host, or nil if the host no longer exists.
+func (s *service) host(ctx context.Context, id string) (*controller.HostStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	st, err := s.switches.Status(ctx)
+	if err != nil {
+		return nil, failure(err)
+	}
+	for i := range st.Hosts {
+		if st.Hosts[i].ID == id {
+			return &st.Hosts[i], nil
+		}
+	}
+	return nil, nil
 }
 
 func tagOf(o ledger.Object) func(*ledger.Intent) string {

@@ -38,7 +38,7 @@ func TestObjects(t *testing.T) {
 		got := s.must(200, "GET", path, "")
 		again := s.must(200, "PUT", path, got.text)
 		if !strings.Contains(again.text, `"revision":4`) || !strings.Contains(again.text, `"op":"unchanged"`) {
-			t.Errorf("%s was put as it is: %s", path, again.text)
+			t.Errorf("PUT %s without a change returned %s", path, again.text)
 		}
 		if now := s.must(200, "GET", path, ""); now.text != got.text || now.header.Get("ETag") != got.header.Get("ETag") || got.header.Get("ETag") == "" {
 			t.Errorf("%s\nwas %s %s\nis  %s %s", path, got.header.Get("ETag"), got.text, now.header.Get("ETag"), now.text)
@@ -74,7 +74,7 @@ func TestAnyID(t *testing.T) {
 		s.must(201, "PUT", path, fmt.Sprintf(`{"network":"blue","mac":"02:00:00:00:09:%02d"}`, i))
 		var p struct{ ID string }
 		if err := json.Unmarshal([]byte(s.must(200, "GET", path, "").text), &p); err != nil || p.ID != id {
-			t.Errorf("%q came back as %q, %v", id, p.ID, err)
+			t.Errorf("object %q has ID %q in the answer, error %v", id, p.ID, err)
 		}
 		s.must(200, "DELETE", path, "")
 	}

@@ -11,7 +11,8 @@ import (
 
 const patchType = "application/merge-patch+json"
 
-// A merge patch changes only the keys that it has. The rules for all writes hold for it too.
+// A merge patch changes only the keys that it has. It is subject to the rules
+// for all writes.
 func TestMergePatch(t *testing.T) {
 	s := named(t)
 	for _, tt := range []struct{ path, patch, want string }{
@@ -25,12 +26,12 @@ func TestMergePatch(t *testing.T) {
 		before := s.must(200, "GET", tt.path, "")
 		dry := s.must(200, "PATCH", tt.path+"?dry_run=true", tt.patch, "Content-Type", patchType)
 		if !strings.Contains(dry.text, `"plan":`) || s.must(200, "GET", tt.path, "").text != before.text {
-			t.Errorf("%s: the dry run answers %s", tt.patch, dry.text)
+			t.Errorf("the dry run of patch %s returned %s", tt.patch, dry.text)
 		}
 		r := s.must(200, "PATCH", tt.path, tt.patch, "Content-Type", patchType, "If-Match", before.header.Get("ETag"))
 		now := s.must(200, "GET", tt.path, "")
 		if now.text != tt.want+"\n" || r.header.Get("ETag") != now.header.Get("ETag") || !strings.Contains(r.text, `"op":"updated"`) {
-			t.Errorf("%s patched with %s\nis   %swant %s\nthe answer is %s", before.text, tt.patch, now.text, tt.want, r.text)
+			t.Errorf("%s patched with %s\nis   %swant %s\nthe answer was %s", before.text, tt.patch, now.text, tt.want, r.text)
 		}
 		s.must(412, "PATCH", tt.path, tt.patch, "If-Match", before.header.Get("ETag")).problem(t)
 		if again := s.must(200, "PATCH", tt.path, tt.patch); !strings.Contains(again.text, `"op":"unchanged"`) {
@@ -112,7 +113,7 @@ func TestParts(t *testing.T) {
 	for path, r := range map[string]reply{blue: face, to: route} {
 		s.must(304, "GET", path, "", "If-None-Match", r.header.Get("ETag"))
 		if same := s.must(200, "PUT", path, r.text, "If-Match", r.header.Get("ETag")); !strings.Contains(same.text, `"op":"unchanged"`) || same.header.Get("ETag") != r.header.Get("ETag") {
-			t.Errorf("%s put as it is: %s", path, same.text)
+			t.Errorf("PUT %s without a change returned %s", path, same.text)
 		}
 		s.must(412, "PUT", path, r.text, "If-Match", `"other"`).problem(t)
 		s.must(412, "PUT", path, r.text, "If-None-Match", "*").problem(t)
@@ -166,7 +167,7 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// The API's description is found at the usual paths.
+// The OpenAPI description is served at the usual paths too.
 func TestDescriptionIsFound(t *testing.T) {
 	s := serve(t, nil)
 	c := *s.Client()

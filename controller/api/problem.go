@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/inquiry"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/topology"
@@ -181,7 +182,7 @@ func failure(err error) *Problem {
 		return problem(http.StatusNotFound, "%v", err)
 	case errors.Is(err, ledger.ErrCompacted):
 		return problem(http.StatusGone, "%v", err)
-	case errors.As(err, new(*trace.NotFoundError)):
+	case errors.As(err, new(*trace.NotFoundError)), errors.Is(err, controller.ErrNoArrival):
 		return problem(http.StatusNotFound, "%v", err)
 	case errors.As(err, new(*trace.AmbiguousError)):
 		return problem(http.StatusConflict, "%v", err)
@@ -189,12 +190,20 @@ func failure(err error) *Problem {
 		return problem(http.StatusConflict, "%v", err)
 	case errors.Is(err, ledger.ErrNoFile):
 		return problem(http.StatusConflict, "%v", err)
+	case errors.Is(err, inquiry.ErrNotShared):
+		return problem(http.StatusConflict, "%v", err)
+	case errors.Is(err, inquiry.ErrForbidden):
+		return problem(http.StatusForbidden, "%v", err)
 	case errors.Is(err, ledger.ErrNoStore):
 		return problem(http.StatusForbidden, "nothing can be written: %v", err)
+	case errors.Is(err, ledger.ErrForbidden):
+		return problem(http.StatusForbidden, "%v", err)
 	case errors.Is(err, ledger.ErrTooLarge):
 		return problem(http.StatusRequestEntityTooLarge, "%v", err)
 	case errors.As(err, &store) && errors.Is(err, syscall.ENOSPC):
 		return problem(http.StatusInsufficientStorage, "%v", err)
+	case errors.Is(err, errors.ErrUnsupported):
+		return problem(http.StatusNotImplemented, "%v", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem(http.StatusGatewayTimeout, "%v; the request may still be carried out", err)
 	}

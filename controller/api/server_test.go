@@ -124,6 +124,12 @@ func serve(t testing.TB, declared *routing.Model) *server {
 // serveWith is serve with a history of the given number of events.
 func serveWith(t testing.TB, declared *routing.Model, history int) *server {
 	t.Helper()
+	return serveAmong(t, declared, history, api.Others{})
+}
+
+// serveAmong is serveWith with other hosts.
+func serveAmong(t testing.TB, declared *routing.Model, history int, others api.Others) *server {
+	t.Helper()
 	st, err := store.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +151,7 @@ func serveWith(t testing.TB, declared *routing.Model, history int) *server {
 		l.Run(ctx, idle{})
 	}()
 	s := &server{t: t, ledger: l, fabric: new(fabric)}
-	s.Server = httptest.NewServer(api.Handler(l, s.fabric, testLog, "v1", nil))
+	s.Server = httptest.NewServer(api.Handler(l, s.fabric, testLog, "v1", nil, others))
 	t.Cleanup(func() {
 		s.Close()
 		cancel()
@@ -165,7 +171,7 @@ func (r reply) problem(t *testing.T) api.Problem {
 	t.Helper()
 	var p api.Problem
 	if err := json.Unmarshal([]byte(r.text), &p); err != nil || r.header.Get("Content-Type") != "application/problem+json" || p.Status != r.status || p.Title == "" || p.Detail == "" {
-		t.Fatalf("this is no problem: %d %v %s: %v", r.status, r.header, r.text, err)
+		t.Fatalf("the answer is not a valid problem: %d %v %s: %v", r.status, r.header, r.text, err)
 	}
 	return p
 }

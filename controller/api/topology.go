@@ -18,8 +18,8 @@ type topologyInput struct {
 	Conditional
 	Writing
 	Sent
-	AllowEmpty bool `query:"allow_empty" doc:"Accept a body without objects, which deletes everything. Not needed for a dry run"`
-	AsFile     bool `query:"as_file" doc:"With dry_run=true: the plan if the objects of the body replace those of the daemon's topology file"`
+	AllowEmpty bool `query:"allow_empty" doc:"Accept a body without objects, which deletes everything. A dry run does not need this parameter"`
+	AsFile     bool `query:"as_file" doc:"With dry_run=true: plan for the case that the body replaces the daemon's topology file"`
 }
 
 type bodyInput struct {
@@ -35,7 +35,7 @@ func (s *service) registerTopology(a huma.API) {
 		OperationID: "get-topology", Method: http.MethodGet, Path: "/v1/topology", Summary: "Everything, as a topology file in JSON", Tags: tags,
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
 			"application/json": {Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[topology.Topology](), true, "Topology")}}},
-			"304": {Description: "The client has this answer: it sent its ETag in If-None-Match"}},
+			"304": {Description: "The client already has this answer, because it sent the ETag of this answer in If-None-Match"}},
 	}, func(_ context.Context, in *Revalidating) (*huma.StreamResponse, error) {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			st := s.intent.Intent()
@@ -87,7 +87,7 @@ func (s *service) registerTopology(a huma.API) {
 		}
 		if snap.Router.ID != in.ID {
 			p := problem(http.StatusUnprocessableEntity, "the body has a mistake")
-			p.Errors = []Mistake{{Pointer: "/router/id", Detail: "it is not the ID of the request"}}
+			p.Errors = []Mistake{{Pointer: "/router/id", Detail: "it differs from the ID in the path"}}
 			return nil, p
 		}
 		put := routing.Model{Networks: snap.Networks, Routers: []routing.Router{snap.Router}, Ports: snap.Ports}

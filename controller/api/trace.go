@@ -23,6 +23,7 @@ type traceInput struct {
 	Size   int    `query:"size" default:"84" minimum:"20" maximum:"65535" doc:"Bytes of the IP packet"`
 	TTL    int    `query:"ttl" default:"64" minimum:"0" maximum:"255"`
 	Verify bool   `query:"verify" doc:"Compare with ovs-appctl ofproto/trace"`
+	All    bool   `query:"all_hosts" doc:"If hosts share their intent in etcd, ask the other hosts of the path for their parts"`
 }
 
 func (s *service) registerTrace(a huma.API) {
@@ -30,6 +31,10 @@ func (s *service) registerTrace(a huma.API) {
 		OperationID: "trace", Method: http.MethodGet, Path: "/v1/trace", Summary: "The path of a packet, and of its reply",
 		Tags: []string{"status"}, Errors: []int{404, 409, 422, 503},
 	}, s.trace)
+	huma.Register(a, huma.Operation{
+		OperationID: "arrival", Method: http.MethodGet, Path: "/v1/arrival", Summary: "The path of a packet that comes from another host by a tunnel",
+		Tags: []string{"status"}, Errors: []int{404, 422, 503},
+	}, s.arrival)
 	huma.Register(a, huma.Operation{
 		OperationID: "explain", Method: http.MethodGet, Path: "/v1/explain/{cookie}", Summary: "The purpose of the flows with a cookie",
 		Tags: []string{"status"}, Errors: []int{422, 503},
@@ -50,9 +55,9 @@ func (s *service) trace(ctx context.Context, in *traceInput) (*struct{ Body Trac
 			return nil, p
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	within, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	paths, err := s.switches.Trace(ctx, trace.Query{From: in.From, To: in.To, Router: in.Router,
+	paths, err := s.switches.Trace(within, trace.Query{From: in.From, To: in.To, Router: in.Router,
 		Packet: trace.Packet{Proto: proto, SrcPort: in.Sport, DstPort: in.Dport, Size: in.Size, TTL: uint8(in.TTL)}}, in.Verify)
 	if err != nil {
 		return nil, failure(err)
@@ -61,30 +66,22 @@ func (s *service) trace(ctx context.Context, in *traceInput) (*struct{ Body Trac
 	for i := range paths {
 		out.Paths = append(out.Paths, pathDocument(&paths[i]))
 	}
+	if in.All {
+		s.traceOthers(ctx, in, out.Paths)
+	}
 	return &struct{ Body TraceDocument }{out}, nil
 }
 
 func pathDocument(w *controller.TracedPath) PathDocument {
 	d := PathDocument{
 		From: w.From, To: w.To, Packet: w.Packet.String(), Bridge: w.Bridge, Verdict: string(w.Verdict), Says: w.Says(),
-		Assumed: w.Assumed, Verified: w.Verified, Host: w.Host, FromPort: w.Between[0], ToPort: w.Between[1], Remark: w.Remark, Steps: []StepDocument{}, Exits: []ExitDocument{},
+		Assumed: w.Assumed, Host: w.Host, VerificationDocument: verificationDocument(&w.Verification), Steps: []StepDocument{}, Exits: []ExitDocument{},
 	}
 	if w.Router != nil {
 		d.Router, d.Interface, d.Answer = w.Router.ID, w.In.ID, w.Answer()
 	}
-	if w.Disagrees != nil {
-		d.Disagrees = w.Disagrees.Error()
-	}
 	for i := range w.Steps {
-		st := &w.Steps[i]
-		sd := StepDocument{Table: uint8(st.Flow.Table), Priority: st.Flow.Priority, Cookie: fmt.Sprintf("%#x", uint64(st.Flow.Cookie)), Does: st.Does, Flow: w.Text[i]}
-		if st.Object != nil {
-			sd.Kind, sd.ID = st.Object.Kind.String(), st.Object.ID
-		}
-		if h := w.Held[i]; h != nil {
-			sd.Held, sd.Packets, sd.Bytes = true, h.Packets, h.Bytes
-		}
-		d.Steps = append(d.Steps, sd)
+		d.Steps = append(d.Steps, stepDocument(&w.Steps[i], w.Text[i], w.Held[i]))
 	}
 	for _, e := range w.Exits {
 		ed := ExitDocument{Port: e.Port, Source: e.Src, To: e.Dst, TTL: e.TTL, Share: e.Share, Host: e.Host}
@@ -92,6 +89,28 @@ func pathDocument(w *controller.TracedPath) PathDocument {
 			ed.Interface, ed.Network = e.Interface.ID, e.Interface.Network
 		}
 		d.Exits = append(d.Exits, ed)
+	}
+	for _, o := range w.Departures {
+		d.Departures = append(d.Departures, DepartureDocument{Host: o.Host, Network: o.Network, Packet: o.Packet.Headers.String(), Size: o.Packet.Size})
+	}
+	return d
+}
+
+func verificationDocument(v *controller.Verification) VerificationDocument {
+	d := VerificationDocument{Verified: v.Verified, FromPort: v.Between[0], ToPort: v.Between[1], Remark: v.Remark}
+	if v.Disagrees != nil {
+		d.Disagrees = v.Disagrees.Error()
+	}
+	return d
+}
+
+func stepDocument(s *trace.Step, text string, held *ofproto.FlowStats) StepDocument {
+	d := StepDocument{Table: uint8(s.Flow.Table), Priority: s.Flow.Priority, Cookie: fmt.Sprintf("%#x", uint64(s.Flow.Cookie)), Does: s.Does, Flow: text}
+	if s.Object != nil {
+		d.Kind, d.ID = s.Object.Kind.String(), s.Object.ID
+	}
+	if held != nil {
+		d.Held, d.Packets, d.Bytes = true, held.Packets, held.Bytes
 	}
 	return d
 }

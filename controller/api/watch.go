@@ -23,7 +23,7 @@ const (
 )
 
 type watchInput struct {
-	Since       string `query:"since" doc:"Stream the changes after this revision: that of a list, or the id of the last event. Absent: from now on"`
+	Since       string `query:"since" doc:"Stream the changes after this revision: the revision of a list, or the id of the last event. Absent: stream changes from now on"`
 	LastEventID string `header:"Last-Event-ID" doc:"Sent by a browser that reconnects, instead of since"`
 	Kind        string `query:"kind" enum:"host,network,router,port" doc:"Only changes of this kind"`
 	Conditions  bool   `query:"conditions" doc:"Stream changes of conditions too"`

@@ -153,7 +153,7 @@ func TestStuckWatchers(t *testing.T) {
 	}
 	late := dial()
 	quick := s.watch(t, "since=4")
-	const rounds, ports = 10, 1_000 // more changes than the history holds
+	const rounds, ports = 10, 1_000 // together more changes than the history keeps
 	body := func(round int) string {
 		var b strings.Builder
 		b.WriteString(`{"put":{"ports":[`)
@@ -170,7 +170,7 @@ func TestStuckWatchers(t *testing.T) {
 		s.must(200, "PATCH", "/v1/topology", body(round))
 		for n := range ports {
 			if e := quick.next(); strings.HasPrefix(e, "event: compacted") {
-				t.Fatalf("a watcher that reads everything missed events after %d events of round %d: %s", n, round, e)
+				t.Fatalf("a watcher that reads everything missed an event after %d events of round %d: %s", n, round, e)
 			}
 		}
 	}

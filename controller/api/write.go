@@ -17,8 +17,8 @@ import (
 // Writing has the parameters of every write.
 type Writing struct {
 	Wait    string `query:"wait" enum:"applied" doc:"applied: answer when the switches have confirmed the write"`
-	Timeout string `query:"timeout" default:"5s" example:"5s" doc:"Time limit of wait, at most 5m; after it the answer says what is pending and why"`
-	DryRun  bool   `query:"dry_run" doc:"Change nothing, and answer with the plan: objects, flows, rows of OVSDB"`
+	Timeout string `query:"timeout" default:"5s" example:"5s" doc:"Time limit of wait, at most 5m. After this time the answer lists the pending parts with the reasons"`
+	DryRun  bool   `query:"dry_run" doc:"Change nothing, and return the plan: changes of objects, flows and rows of OVSDB"`
 }
 
 // A writeOutput is the answer to a write.
@@ -33,8 +33,8 @@ type request struct {
 	Writing
 	sent    *Sent // nil if it has no body
 	edit    ledger.Edit
-	place   func(path string) string    // translates a path in the put objects to a path in the body; nil if they are equal
-	warn    *routing.Model              // the put objects, set at the latest when edit returns
+	place   func(path string) string    // translates a path in the put objects to a path in the body; nil if both are equal
+	warn    *routing.Model              // objects that the write puts, for warnings; set before edit returns
 	plan    bool                        // answer with the plan even if the write is not a dry run
 	created bool                        // answer 201 if an object was created
 	made    *bool                       // answer 201 if *made is true when edit returns; may be nil
@@ -56,10 +56,12 @@ func (s *service) write(ctx context.Context, q request) (*writeOutput, error) {
 			return nil, q.failed(err)
 		}
 		p, err := s.switches.Plan(ctx, before, r.Intent, r.Touched)
-		if err != nil {
+		switch {
+		case err == nil:
+			plan = planDocument(p)
+		case !errors.Is(err, errors.ErrUnsupported): // without switches, the plan is only about objects
 			return nil, failure(err)
 		}
-		plan = planDocument(p)
 		if q.DryRun {
 			return q.answer(before.Revision, r, plan), nil
 		}
@@ -72,7 +74,7 @@ func (s *service) write(ctx context.Context, q request) (*writeOutput, error) {
 	}
 	out := q.answer(r.Intent.Revision, r, plan)
 	if q.sent != nil {
-		q.sent.release() // other bodies need not wait until the switches have confirmed this write
+		q.sent.release() // frees the turn, so that other bodies do not wait until the switches have confirmed this write
 	}
 	if q.Wait == "" {
 		return out, nil

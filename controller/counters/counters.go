@@ -99,6 +99,7 @@ var lost = map[string]compile.Role{
 	"unknown":   compile.RoleUnreached,
 	"broadcast": compile.RoleConfined,
 	"elsewhere": compile.RoleAstray,
+	"crowded":   compile.RoleCrowded,
 	"imposter":  compile.RoleImposter,
 	"forged":    compile.RoleForged,
 	"unmatched": compile.RoleDrop,
@@ -113,7 +114,7 @@ func (b ByRole) Carried() (sent, received Tally) {
 }
 
 // Lost returns the number of packets that the fabric bridge has dropped, by reason: unknown,
-// broadcast, elsewhere, imposter, forged, unmatched, flood and hello.
+// broadcast, elsewhere, crowded, imposter, forged, unmatched, flood and hello.
 func (b ByRole) Lost() map[string]uint64 {
 	out := make(map[string]uint64, len(lost))
 	for reason, role := range lost {

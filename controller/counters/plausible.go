@@ -37,7 +37,7 @@ func (t Tally) within(limit Tally) bool { return t.Packets <= limit.Packets && t
 func sinceBoot() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return math.MaxInt64 / 2 // an old kernel does not report it
+		return math.MaxInt64 / 2 // an old kernel has no such clock
 	}
 	return time.Duration(ts.Nano())
 }

@@ -37,7 +37,7 @@ func TestImplausibleCountersAreNotAdded(t *testing.T) {
 		fs, about := &b.flows[i], of(i)
 		must := func(packets uint64) {
 			if got := b.rc.sums.few[about].Packets; got != packets {
-				t.Fatalf("%+v has %d packets, want %d", about, got, packets)
+				t.Fatalf("the sum of %+v is %d packets, want %d", about, got, packets)
 			}
 		}
 		refused := func(want bool, read func() *Jump) {

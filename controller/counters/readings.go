@@ -18,9 +18,9 @@ import (
 const (
 	// maxAge is the maximum age of a reading that is reported as current.
 	maxAge = time.Second
-	// A switch is slow if reading it takes longer than a request waits. A slow switch is read once
-	// in an interval, until no request has come for the time interest. The readings take at most
-	// 1/share of the time.
+	// A switch is slow if reading it takes longer than a request waits. A slow
+	// switch is read once per interval, until no request has come for the
+	// duration interest. The readings take at most 1/share of the time.
 	interval = 10 * time.Second
 	share    = 5
 	interest = 2 * time.Minute
@@ -137,8 +137,9 @@ type About struct {
 	Index   *routing.Index
 }
 
-// Reader returns a reader for the switch at conn. The reader does not read during changes. It calls
-// about at the start of each reading.
+// Reader returns a reader for the switch at conn. The reader does not read
+// while one of the changes is in progress. It calls about at the start of each
+// reading.
 func (b *Book) Reader(conn *ofconn.Conn, changes *Changes, about func(context.Context) (About, error), log *zap.Logger) *Reader {
 	return &Reader{book: b, conn: conn, changes: changes, about: about, log: log, readings: newReadings()}
 }
@@ -184,7 +185,7 @@ func (r *Reader) read(ctx context.Context) (bool, error) {
 	select {
 	case rc.turn <- struct{}{}:
 		defer func() { <-rc.turn }()
-	case <-ctx.Done(): // an earlier connection of the router's bridge has the turn
+	case <-ctx.Done(): // a reader of the bridge's earlier connection still holds turn
 		return false, context.Cause(ctx)
 	}
 	got := rc.begin()
@@ -209,7 +210,7 @@ func (r *Reader) read(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	rc.add(got, metered, program.Objects, b.cfg.Ports)
-	if !rc.taken.IsZero() { // after the first reading, the time of the drops is not known
+	if !rc.taken.IsZero() { // at the first reading it is not known when the packets were dropped
 		b.limited(id, got.counted.few)
 	}
 	routes := make(map[string]bool, len(now.Router.Routes))
@@ -234,11 +235,13 @@ func (r *Reader) read(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// limited reports the packets that the meters of a router, or of the fabric bridge, have dropped
-// since the previous reading.
+// limited reports the packets that limits of a router, or of the fabric bridge, have dropped since the
+// previous reading.
 func (b *Book) limited(router string, counted sums) {
-	if t := counted[subject{kind: routing.KindInterface, role: compile.RoleLimitedFlood}]; t.Packets > 0 {
-		b.cfg.Limited(router, "", "flood", int(t.Packets))
+	for _, kind := range []string{"crowded", "flood"} {
+		if t := counted[subject{kind: routing.KindInterface, role: lost[kind]}]; t.Packets > 0 {
+			b.cfg.Limited(router, "", kind, int(t.Packets))
+		}
 	}
 	for kind, role := range LimitedKinds {
 		for about, t := range counted {

@@ -31,13 +31,13 @@ func TestReadingSchedule(t *testing.T) {
 		}
 		first := r.ask()
 		if first == nil || ended(first) {
-			t.Fatal("there is no first reading to wait for")
+			t.Fatal("the first request returns no channel, or a closed one")
 		}
 		if next := take(10*time.Millisecond, true); next != 0 {
-			t.Errorf("after a short reading: the next reading without a request is in %v", next)
+			t.Errorf("after a short reading, the next reading without a request is in %v, want none", next)
 		}
 		if !ended(first) {
-			t.Error("the first reading has ended, but its waiter still waits")
+			t.Error("the channel of the first request is not closed after the reading")
 		}
 		if r.ask() != nil {
 			t.Error("a fresh reading is repeated")
@@ -45,7 +45,7 @@ func TestReadingSchedule(t *testing.T) {
 		time.Sleep(time.Second)
 		second := r.ask()
 		if second == nil {
-			t.Error("an old reading is not repeated")
+			t.Error("a request does not repeat a reading that is a second old")
 		}
 		r.begin()
 		if third := r.ask(); third != second {
@@ -53,29 +53,29 @@ func TestReadingSchedule(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		if next := r.end(true); time.Until(next) != 12*time.Second {
-			t.Errorf("after a long reading: the next reading is in %v", time.Until(next))
+			t.Errorf("after a reading of 3 s, the next reading is in %v, want 12s", time.Until(next))
 		}
 		time.Sleep(11 * time.Second)
 		if r.ask() != nil || r.due() {
-			t.Error("a switch that takes long is read too often")
+			t.Error("a slow switch is read again after 11 s")
 		}
 		time.Sleep(time.Second)
 		if r.ask() == nil {
-			t.Error("a switch that takes long is no longer read")
+			t.Error("a slow switch is not read again after 12 s")
 		}
 		for range int(interest / interval) {
 			if next := take(100*time.Millisecond, true); next != interval {
-				t.Errorf("the next reading is in %v", next)
+				t.Errorf("the next reading is in %v, want the interval", next)
 			}
 			time.Sleep(interval - 100*time.Millisecond)
 		}
 		if next := take(100*time.Millisecond, true); next != 0 {
-			t.Errorf("without recent requests, the next reading is in %v", next)
+			t.Errorf("without recent requests, the next reading is in %v, want none", next)
 		}
 		time.Sleep(interval)
 		take(3*time.Second, false)
 		if r.ask() == nil {
-			t.Error("a failed reading is not repeated")
+			t.Error("a request does not repeat a failed reading")
 		}
 	})
 }
@@ -119,7 +119,7 @@ func TestGlanceLeavesSlowSwitchesAlone(t *testing.T) {
 		}
 		for range 3 {
 			if r.glance() == nil {
-				t.Fatal("a switch that is read at once is left alone")
+				t.Fatal("glance does not read a fast switch")
 			}
 			take(10 * time.Millisecond)
 			time.Sleep(15 * time.Second)
@@ -128,18 +128,18 @@ func TestGlanceLeavesSlowSwitchesAlone(t *testing.T) {
 		take(90 * time.Millisecond) // the usual time if many switches are read at the same time
 		time.Sleep(15 * time.Second)
 		if r.glance() == nil {
-			t.Error("a switch that takes 90 ms is left alone for more than 15 s")
+			t.Error("glance does not read a switch again 15 s after a reading of 90 ms")
 		}
 		if next := take(4 * time.Second); !next.IsZero() {
-			t.Errorf("the switch is read again without a request in %v", time.Until(next))
+			t.Errorf("the next reading without a request is in %v, want none", time.Until(next))
 		}
 		time.Sleep(75 * time.Second)
 		if r.glance() != nil {
-			t.Error("a switch that takes 4 s is read again after 79 s")
+			t.Error("glance reads a switch again 79 s after the start of a reading of 4 s")
 		}
 		time.Sleep(2 * time.Second)
 		if r.glance() == nil {
-			t.Error("a switch that takes 4 s is not read again after 81 s")
+			t.Error("glance does not read a switch again 81 s after the start of a reading of 4 s")
 		}
 	})
 }

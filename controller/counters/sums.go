@@ -141,10 +141,10 @@ type routerCounters struct {
 	last   map[uint64]Tally // flows with a nonzero counter at the last reading, by their hash; guarded by turn
 
 	sums     counts
-	there    sums             // the part of sums counted by flows that existed at the last reading; of ports, only those in reported or in the next report
+	there    sums             // the part of sums that was counted by the flows of the last reading; it has only the ports in reported and in the next report
 	kept     *keptCounters    // values of the previous daemon, until the first reading
 	taken    time.Time        // start of the last reading; zero before the first
-	at       time.Duration    // the same, as the time since the start of the machine
+	at       time.Duration    // start of the last reading, as the time since the start of the machine
 	top      []Port           // the ports with the most packets, at most [Config.Ports]
 	reported map[subject]bool // ports that have been reported, so the file must have them
 }
@@ -200,14 +200,14 @@ func (rc *routerCounters) add(r *reading, stats []ofproto.FlowStats, objects com
 			if before := rc.last[key]; before.Packets <= now.Packets && before.Bytes <= now.Bytes {
 				since = Tally{now.Packets - before.Packets, now.Bytes - before.Bytes}
 			}
-		} else if ports >= 0 || role != compile.RoleDeliver { // all ports are reported, even without packets
+		} else if ports >= 0 || role != compile.RoleDeliver { // a negative number means that all ports are reported, even without packets
 			continue
 		}
 		object, known := objects.Get(fs.Cookie)
 		if !known {
 			continue
 		}
-		if rc.kept == nil && !since.within(limit) { // before the first reading, resume checks it
+		if rc.kept == nil && !since.within(limit) { // the first reading is checked by resume instead
 
 			r.implausible(fs.Flow, since)
 			since = Tally{}

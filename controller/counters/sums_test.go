@@ -119,7 +119,7 @@ func TestSumsMatchFlowCounters(t *testing.T) {
 					b.want.add(about, n)
 				}
 			},
-			"jump": func(t *rapid.T) { // more than a link carries, so it is not added
+			"jump": func(t *rapid.T) { // a growth of more than a link carries, which is not added
 				b.read(t)
 				i := rapid.IntRange(0, len(b.flows)-1).Draw(t, "flow")
 				if fs := &b.flows[i]; b.there[i] && fs.Packets < 1<<62 {
@@ -133,7 +133,7 @@ func TestSumsMatchFlowCounters(t *testing.T) {
 				b.there[i], b.flows[i].Packets, b.flows[i].Bytes = false, 0, 0
 			},
 			"install": func(t *rapid.T) {
-				b.read(t) // without this reading, a new flow that soon counts more than the old one would look unchanged
+				b.read(t) // detects the deletion: otherwise a new flow with a larger counter than the old flow would look unchanged
 				b.there[rapid.IntRange(0, len(b.flows)-1).Draw(t, "flow")] = true
 			},
 			"read":    func(t *rapid.T) { b.read(t) },
@@ -149,7 +149,7 @@ func TestSumsMatchFlowCounters(t *testing.T) {
 				}
 				for about, n := range c.rc.sums.all() {
 					if b.want[about] != n {
-						t.Fatalf("%+v is %v, but nothing was counted", about, n)
+						t.Fatalf("the sum of %+v is %v, want 0", about, n)
 					}
 				}
 			},
@@ -187,7 +187,7 @@ func TestPortsWithTheMostPackets(t *testing.T) {
 		rc.settle(r)
 		for _, p := range rc.top {
 			if p.Port == "0" {
-				t.Error("a deleted port is still there")
+				t.Error("a deleted port is among the ports with the most packets")
 			}
 		}
 	})
@@ -213,7 +213,7 @@ func TestKeptCounters(t *testing.T) {
 	}
 	var got sums
 	if err := json.Unmarshal(data, &got); err != nil || !reflect.DeepEqual(got, s) {
-		t.Errorf("%s is read as %v, %v", data, got, err)
+		t.Errorf("the file %s is read as %v, error %v", data, got, err)
 	}
 	const old = `{"Reported": {"i1": {"9": {"Packets": 5, "Bytes": 500}}}, "Before": {"i1": {"9": {"Packets": 2, "Bytes": 200}}}}`
 	var kept keptCounters
@@ -225,7 +225,7 @@ func TestKeptCounters(t *testing.T) {
 		t.Errorf("%s is read as %v", old, kept)
 	}
 	if !strings.Contains(string(data), `"i 1":{`) {
-		t.Errorf("%s has no interface by its name", data)
+		t.Errorf("the file %s has no key with the interface's ID", data)
 	}
 }
 
@@ -252,7 +252,7 @@ func TestLimited(t *testing.T) {
 	calls := 0
 	b := NewBook(Config{Limited: func(router, iface, kind string, packets int) {
 		if want := 1 + int(LimitedKinds[kind]); router != "r" || iface != "i" || packets != want {
-			t.Errorf("router %s, interface %s: %d packets of kind %s, want %d", router, iface, packets, kind, want)
+			t.Errorf("router %s, interface %s: got %d packets of kind %s, want %d", router, iface, packets, kind, want)
 		}
 		calls++
 	}})

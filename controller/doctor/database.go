@@ -17,7 +17,7 @@ import (
 func (e *examination) database(ctx context.Context) {
 	l := e.Lifecycle
 	if l == nil {
-		e.find(Note, "Open vSwitch", "", "its database is not looked at (--ovsdb \"\"): all bridges are external")
+		e.find(Note, "Open vSwitch", "", "its database is not examined, because all bridges are external (--ovsdb \"\")")
 		return
 	}
 	state, err := l.Database(ctx)
@@ -39,7 +39,7 @@ func (e *examination) database(ctx context.Context) {
 	}
 	e.peers(ctx, state)
 	if len(problems)+len(ops) == 0 {
-		e.find(Fine, "OVSDB", "", "bridges, controllers, patch ports, their peers and tags, and taps are as they should be")
+		e.find(Fine, "OVSDB", "", "bridges, controllers, taps, and patch ports with their peers and tags are as desired")
 	}
 }
 
@@ -59,7 +59,7 @@ func (e *examination) vswitchd(ctx context.Context, state ovsdb.State) {
 	defer cancel()
 	answers := "answers"
 	if err := e.askVswitchd(ctx); errors.Is(err, ovstrace.ErrRemote) || errors.Is(err, fs.ErrNotExist) && e.connected() {
-		e.find(Note, about, "", "ovs-vswitchd was not asked whether it works, only ovsdb-server: %v", err)
+		e.find(Note, about, "", "only ovsdb-server was examined, because the control socket of ovs-vswitchd cannot be reached: %v", err)
 		answers = "is in use"
 	} else if err != nil {
 		e.find(Problem, about, remedy, "ovs-vswitchd does not answer: %v", err)
@@ -101,7 +101,7 @@ func (e *examination) peers(ctx context.Context, state ovsdb.State) {
 		e.find(Problem, b.About, b.Remedy, "%s", b.Says)
 	}
 	if passing > 0 {
-		e.find(Fine, "patch ports", "", "packets pass by %s", count(passing, "port"))
+		e.find(Fine, "patch ports", "", "packets pass through %s", count(passing, "port"))
 	}
 }
 
@@ -123,7 +123,7 @@ func (e *examination) tags(b ovsdb.BridgeRow) {
 			p, ok := b.Port(f.PeerName())
 			if ok && r.Bridge.Managed && n.VLAN == 0 && n.VNI == 0 && p.Tag != nil && *p.Tag == deadVLAN {
 				e.find(Problem, "router "+r.ID, "see the log of the L2 agent that tags ports, or give network "+n.ID+" a vlan",
-					"port %s of interface %s is in the dead VLAN %d: no agent has bound it", f.PeerName(), f.ID, deadVLAN)
+					"port %s of interface %s is in the dead VLAN %d, because no agent has bound it", f.PeerName(), f.ID, deadVLAN)
 			}
 		}
 	}

@@ -26,7 +26,7 @@ type Finding struct {
 	Level  Level
 	About  string // such as Open vSwitch, or router r1
 	Says   string
-	Remedy string // what to do about it; "" if nothing is needed
+	Remedy string // action for the operator; "" if nothing is needed
 }
 
 // Level is the severity of a finding.
@@ -35,8 +35,8 @@ type Level uint8
 // The levels.
 const (
 	Fine    Level = iota // no fault
-	Note                 // no fault, but operators should know it
-	Warning              // perhaps a fault; doctor cannot be sure
+	Note                 // not a fault, but information for the operator
+	Warning              // a possible fault
 	Problem              // a fault
 )
 
@@ -64,7 +64,7 @@ type Host struct {
 	Self       string // the ID of this host
 	Peers      []Peer // other hosts with tunnels; nil without a fabric bridge
 	Probe      func(context.Context) (map[string]Probes, error)
-	LargestMTU int // of the networks between hosts
+	LargestMTU int // largest MTU of the networks between hosts
 }
 
 // A Source has a part of the intent.
@@ -137,21 +137,21 @@ func (e *examination) daemon() {
 	if e.Leads {
 		e.find(Fine, "daemon", "", "leads, with %s, %s and %s", count(networks, "network"), count(routers, "router"), count(ports, "port"))
 	} else {
-		e.find(Note, "daemon", "", "stands by: another daemon leads, and looks after OVSDB and namespaces; ask that one too")
+		e.find(Note, "daemon", "", "stands by: another daemon leads, and maintains OVSDB and namespaces; run ofdvr doctor with the API of that daemon too")
 	}
 	for _, q := range e.Quarantined {
 		e.find(Problem, "intent", "correct the object, or delete it", "%s", q)
 	}
 	if e.NewStore != "" {
-		e.find(Problem, "intent", "put everything that should be there (from a backup: ofdvr apply --all -f FILE), and then: ofdvr complete", "%s", e.NewStore)
+		e.find(Problem, "intent", "write all objects that you want (from a backup: ofdvr apply --all -f FILE), and then run ofdvr complete", "%s", e.NewStore)
 	}
 	for _, s := range e.Sources {
 		for _, m := range s.Mistakes {
 			if s.Partial {
-				e.find(Problem, s.Name, "correct it; the rest is used, and nothing is removed until then", "could not be read: %s", m)
+				e.find(Problem, s.Name, "correct the mistake; until then all other objects are used, and nothing is removed", "could not be read: %s", m)
 				continue
 			}
-			e.find(Problem, s.Name, "correct it; until then the version read before stays in use", "%s", m)
+			e.find(Problem, s.Name, "correct the mistake; until then the previous version is used", "%s", m)
 		}
 		for _, w := range s.Warnings {
 			e.find(Note, s.Name, "", "%s", w)

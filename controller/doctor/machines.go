@@ -18,14 +18,16 @@ func (e *examination) machines(ctx context.Context) error {
 	if e.Lifecycle == nil {
 		return nil // database has a finding
 	}
+	duplicates := e.detect(ctx) // first: the answers show the ports of machines
 	evidence, err := e.Machines(ctx)
 	if err != nil {
 		return fmt.Errorf("examine machines: %w", err)
 	}
 	var silent, away, unknown, elsewhere []string
-	why, remedy := "", "" // of the first machine in an unknown state
+	why, remedy := "", "" // reason and remedy of the first machine in an unknown state
 	view := machines.NewView(e.Intent.Index, evidence)
 	e.impostors(evidence, view)
+	e.duplicates(duplicates, evidence, view)
 	n := view.Count(func(p *routing.Port, s machines.Sighting) {
 		switch {
 		case s.State == machines.Elsewhere:
@@ -55,12 +57,12 @@ func (e *examination) machines(ctx context.Context) error {
 	}
 	all := count(n[machines.Seen]+len(silent)+len(away)+len(elsewhere), "port")
 	if len(silent) > 0 {
-		e.find(Warning, "machines", fmt.Sprintf("start the machines and plug them into bridge %s; the evidence for each: ofdvr describe port %s. A machine that has sent nothing for some minutes, "+
-			"and whose interface has neither iface-id nor attached-mac, looks the same as one that does not exist", e.Bridge, routing.Arguments(silent[:min(len(silent), mostNamed)]...)),
+		e.find(Warning, "machines", fmt.Sprintf("start the machines and plug them into bridge %s; ofdvr describe port %s shows the evidence for each. A machine that has sent nothing for some minutes, "+
+			"and whose interface has neither iface-id nor attached-mac, cannot be distinguished from a machine that does not exist", e.Bridge, routing.Arguments(silent[:min(len(silent), mostNamed)]...)),
 			"%d of %s not seen on bridge %s: %s", len(silent), all, e.Bridge, logging.Brief(silent))
 	}
 	if len(unknown) > 0 {
-		e.find(Note, "machines", remedy, "of %s cannot be looked for: %s", count(len(unknown), "port"), why)
+		e.find(Note, "machines", remedy, "it is unknown where those of %s are: %s", count(len(unknown), "port"), why)
 	}
 	if n[machines.Seen] > 0 {
 		e.find(Fine, "machines", "", "%d of %s seen on bridge %s, in the VLANs of their networks", n[machines.Seen], all, e.Bridge)

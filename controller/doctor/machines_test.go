@@ -37,9 +37,9 @@ func TestMachinesNotSeen(t *testing.T) {
 	}
 	want := []string{
 		"warning port away: its machine is not seen: port tap-away of bridge br-out has its iface-id, and ",
-		"warning port down: its machine is not seen: port tap-down of bridge br-int is its port, and its device is down → start the machine, or set its device up",
+		"warning port down: its machine is not seen: the machine's port is tap-down of bridge br-int, and its device is down → start the machine, or set its device up",
 		"problem port wrong: its machine is elsewhere: ",
-		"warning machines: 2 of 6 ports not seen on bridge br-int: -first, silent → start the machines and plug them into bridge br-int; the evidence for each: ofdvr describe port -- -first silent. ",
+		"warning machines: 2 of 6 ports not seen on bridge br-int: -first, silent → start the machines and plug them into bridge br-int; ofdvr describe port -- -first silent shows the evidence for each. ",
 		"ok machines: 1 of 6 ports seen on bridge br-int, in the VLANs of their networks",
 	}
 	if len(got) != len(want) {

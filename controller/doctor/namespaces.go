@@ -36,7 +36,7 @@ func (e *examination) namespaces(ctx context.Context) {
 		e.kernel(about, r.Router)
 	}
 	if right > 0 {
-		e.find(Fine, "namespaces", "", "of %s have their taps, addresses, MTUs, routes and forwarding", count(right, "router"))
+		e.find(Fine, "namespaces", "", "%s taps, addresses, MTUs, routes and forwarding as desired", plural(right, "router has", "routers have"))
 	}
 }
 
@@ -48,8 +48,8 @@ func (e *examination) kernel(about string, r *routing.Router) {
 		return
 	}
 	if addresses, routes, rules := k.Others(r); addresses+routes+rules > 0 {
-		e.find(Note, about, fmt.Sprintf("nothing, if that is meant; see ip netns exec %s ip route show table all, and ip rule", r.NamespaceName()),
-			"namespace %s has %s, %s and %s of others, which take precedence over the intent: the kernel routes the packets that these match",
+		e.find(Note, about, fmt.Sprintf("do nothing if this is intended; ip netns exec %s ip route show table all, and ip rule, list them", r.NamespaceName()),
+			"namespace %s has %s, %s and %s of other programs, which take precedence over the intent: the kernel routes the packets that match them",
 			r.NamespaceName(), plural(addresses, "address", "addresses"), count(routes, "route"), count(rules, "policy rule"))
 	}
 }

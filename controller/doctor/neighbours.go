@@ -23,7 +23,7 @@ func (e *examination) neighbourTables() {
 		switch {
 		case err != nil: // this process is not in the machine's own namespace
 		case 100*entries >= nearlyFull*most:
-			e.find(Problem, "neighbours", "raise "+key+", and find the scanning machine: ofdvr_interface_limited_packets_total, ip neigh in the routers' namespaces",
+			e.find(Problem, "neighbours", "raise "+key+", and find the machine that scans: see ofdvr_interface_limited_packets_total, and ip neigh in the routers' namespaces",
 				"the kernel's %s table has %d entries of at most %d, which all namespaces share: machines may not be found", t.name, entries, most)
 		default:
 			e.find(Fine, "neighbours", "", "the kernel's %s table has %d entries of at most %d", t.name, entries, most)

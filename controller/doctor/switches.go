@@ -58,12 +58,12 @@ func (e *examination) switches(ctx context.Context) error {
 			continue
 		}
 		if lacks := compile.CanAll &^ r.Can; lacks != 0 && r.Probed {
-			e.find(Note, about, "a newer Open vSwitch, or another datapath, can do more", "the kernel does what the switch cannot: %v", strings.Join(lacks.Names(), ", "))
+			e.find(Note, about, "a newer Open vSwitch, or another datapath, can do more", "the switch lacks features, and the kernel handles the packets that need them: %v", strings.Join(lacks.Names(), ", "))
 		}
 		says, kept := differs(readings[i].held, r.Program, r.Keep)
 		if kept > 0 {
-			e.find(Note, about, "they are deleted as soon as the daemon knows everything that should be there: see the problems of the topology and of the router",
-				"bridge %s keeps %s that it need not have", r.Switch, count(kept, "flow"))
+			e.find(Note, about, "the daemon deletes them as soon as it knows the whole intent: see the problems of the topology and of the router",
+				"bridge %s keeps %s that may not be needed", r.Switch, count(kept, "flow"))
 		}
 		if says != "" {
 			if r.State == reconcile.Settled {
@@ -76,17 +76,18 @@ func (e *examination) switches(ctx context.Context) error {
 		equal++
 	}
 	if equal > 0 {
-		e.find(Fine, "flows", "", "of %s are what they should be, and so are groups and meters", count(equal, "bridge"))
+		e.find(Fine, "flows", "", "%s exactly the desired flows, groups and meters", plural(equal, "bridge holds", "bridges hold"))
 	}
 	return e.moving(ctx)
 }
 
 func ours(c ofproto.Cookie) bool { _, ours := compile.RoleOf(c); return ours }
 
-// differs describes the differences between a switch and its program, or returns "". Flows, groups
-// and meters of other programs are no difference, and learned flows neither. A flow that is not in
-// the program but that keep selects is a kept flow. Kept flows, and the groups and meters that they
-// need, are no difference. differs returns the number of kept flows too.
+// differs describes the differences between a switch and its program, or
+// returns "". It ignores flows, groups and meters of other programs, and
+// learned flows. A flow that is not in the program but that keep selects is a
+// kept flow. It also ignores kept flows, and the groups and meters that they
+// need. differs also returns the number of kept flows.
 func differs(held reconcile.Holdings, p compile.Program, keep func(ofproto.Cookie) bool) (says string, kept int) {
 	ours := held.Flows.Without(func(f ofproto.Flow) bool {
 		_, mine := compile.RoleOf(f.Cookie)
@@ -114,14 +115,14 @@ func differs(held reconcile.Holdings, p compile.Program, keep func(ofproto.Cooki
 			differences = append(differences, fmt.Sprintf(format, count(n, "flow")))
 		}
 	}
-	say(len(d.Add), "lacks %s, or has others in their place")
+	say(len(d.Add), "lacks %s, or has other flows in their place")
 	say(len(d.Modify), "has %s with other actions")
 	say(len(d.Delete), "has %s too many")
 	if !slices.EqualFunc(groups, p.Groups, ofproto.GroupEntry.Equal) {
-		differences = append(differences, fmt.Sprintf("has %d groups, which are not the %d that it should have", len(groups), len(p.Groups)))
+		differences = append(differences, fmt.Sprintf("has %d groups, which differ from the desired groups (%d)", len(groups), len(p.Groups)))
 	}
 	if !slices.EqualFunc(meters, p.Meters, ofproto.MeterEntry.Equal) {
-		differences = append(differences, fmt.Sprintf("has %d meters, which are not the %d that it should have", len(meters), len(p.Meters)))
+		differences = append(differences, fmt.Sprintf("has %d meters, which differ from the desired meters (%d)", len(meters), len(p.Meters)))
 	}
 	return strings.Join(differences, ", "), kept
 }
@@ -147,11 +148,11 @@ func (e *examination) moving(ctx context.Context) error {
 		}
 	}
 	if seen > 0 {
-		e.find(Fine, "packets", "", "have come by %d of %s", seen, count(seen+len(silent), "interface"))
+		e.find(Fine, "packets", "", "received on %d of %s", seen, count(seen+len(silent), "interface"))
 	}
 	if len(silent) > 0 {
 		e.find(Note, "packets", "see whether machines have the interface's address as their gateway, and whether their ports are on its VLAN",
-			"none has come by %s", logging.Brief(silent))
+			"none received on %s", logging.Brief(silent))
 	}
 	return nil
 }

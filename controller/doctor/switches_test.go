@@ -26,14 +26,14 @@ func TestDiffers(t *testing.T) {
 		says   string
 	}{
 		{[]ofproto.Flow{flow(1, ours, 1), flow(2, ours, 1), flow(3, 7, 1)}, []ofproto.GroupEntry{{ID: 5}, group}, []ofproto.MeterEntry{{ID: 5}, meter}, ""},
-		{[]ofproto.Flow{flow(1, ours, 1)}, want.Groups, want.Meters, "lacks 1 flow, or has others in their place"},
-		{[]ofproto.Flow{flow(1, 7, 1), flow(2, ours, 1)}, want.Groups, want.Meters, "lacks 1 flow, or has others in their place"},
+		{[]ofproto.Flow{flow(1, ours, 1)}, want.Groups, want.Meters, "lacks 1 flow, or has other flows in their place"},
+		{[]ofproto.Flow{flow(1, 7, 1), flow(2, ours, 1)}, want.Groups, want.Meters, "lacks 1 flow, or has other flows in their place"},
 		{[]ofproto.Flow{flow(1, ours, 2), flow(2, ours, 2), flow(3, ours, 2)}, want.Groups, want.Meters, "has 2 flows with other actions, has 1 flow too many"},
-		{[]ofproto.Flow{flow(1, ours, 1), flow(2, ours, 1)}, nil, nil, "has 0 groups, which are not the 1 that it should have, has 0 meters, which are not the 1 that it should have"},
+		{[]ofproto.Flow{flow(1, ours, 1), flow(2, ours, 1)}, nil, nil, "has 0 groups, which differ from the desired groups (1), has 0 meters, which differ from the desired meters (1)"},
 	} {
 		held := reconcile.Holdings{Flows: ofproto.SetOf(tt.flows), Groups: tt.groups, Meters: tt.meters}
 		if got, kept := differs(held, want, nil); got != tt.says || kept != 0 {
-			t.Errorf("%v: %q and %d kept, want %q", tt.flows, got, kept, tt.says)
+			t.Errorf("switch with %v: got %q and %d kept flows, want %q", tt.flows, got, kept, tt.says)
 		}
 	}
 	// Kept flows, with the groups and meters that they need, are no difference. Other flows are.
@@ -48,7 +48,7 @@ func TestDiffers(t *testing.T) {
 		{func(c ofproto.Cookie) bool { return c == kept }, "has 1 flow too many", 1},
 	} {
 		if got, n := differs(held, want, tt.keep); got != tt.says || n != tt.kept {
-			t.Errorf("%q and %d kept, want %q and %d", got, n, tt.says, tt.kept)
+			t.Errorf("got %q and %d kept flows, want %q and %d", got, n, tt.says, tt.kept)
 		}
 	}
 }

@@ -69,6 +69,24 @@ func TestAway(t *testing.T) {
 	lab.Eventually(t, time.Minute, "the host to say that etcd is back", func() error { return b.source().Err })
 }
 
+// A host sees that etcd is back although nobody writes.
+func TestBackWithoutWrites(t *testing.T) {
+	t.Parallel()
+	e := cluster(t, 1)
+	a := filled(t, e, twoRouters())
+	e.Kill(0)
+	lab.Eventually(t, time.Minute, "a host to say that etcd is away", func() error {
+		if a.source().Err == nil {
+			return errors.New("it has no error")
+		}
+		return nil
+	})
+	if err := e.Start(0); err != nil {
+		t.Fatal(err)
+	}
+	lab.Eventually(t, time.Minute, "a host to say that etcd is back", func() error { return a.source().Err })
+}
+
 // A host that starts while etcd is away has an incomplete intent, and the intent when etcd is
 // back.
 func TestStartsWithoutEtcd(t *testing.T) {
@@ -225,5 +243,11 @@ func TestDependencies(t *testing.T) {
 	}
 	if err := a.put(m); !errors.Is(err, ledger.ErrTooLarge) || !strings.Contains(err.Error(), "--max-txn-ops") {
 		t.Errorf("200 networks in one write: %v", err)
+	}
+	for i := range 20_000 {
+		m.Networks = append(m.Networks, network(fmt.Sprintf("%060d", i)))
+	}
+	if err := a.put(m); !errors.Is(err, ledger.ErrTooLarge) {
+		t.Errorf("20,000 networks in one write, more than a message of gRPC: %v", err)
 	}
 }

@@ -37,14 +37,22 @@ func (s *Store) Commit(ctx context.Context, b ledger.Base, changes ...routing.Ch
 		switch {
 		case isTooLarge(err):
 			return 0, fmt.Errorf("%w of etcd: it has %d operations (etcd's --max-txn-ops, %w); apply it in parts", ledger.ErrTooLarge, len(t.do), err)
+		case isDenied(err):
+			return 0, s.denied()
 		case err != nil:
 			return 0, err
 		case resp.Succeeded:
+			signal(s.wrote)
 			return uint64(resp.Header.Revision), nil
 		}
 		held := make(map[string][]byte) // keys that existed at b.Seen already
 		for i, r := range resp.Responses {
 			kvs := r.GetResponseRange().Kvs
+			if len(kvs) > 0 && string(kvs[0].Key) == s.cfg.Prefix+metaKey {
+				if _, err := parseMeta(kvs[0].Value); err != nil {
+					return 0, err // the schema is that of a later version
+				}
+			}
 			if len(kvs) == 0 && t.needed[i] || len(kvs) > 0 && kvs[0].ModRevision > t.seen {
 				return 0, ledger.ErrStale
 			}
@@ -230,6 +238,8 @@ func (t *transaction) write(all map[ledger.Object]*replacement, complete bool) {
 		return strings.Compare(fmt.Sprint(a.Kind, a.ID), fmt.Sprint(b.Kind, b.ID))
 	})
 	demands := make(map[string]bool) // networks and hosts that ports need
+	t.compare = append(t.compare, clientv3.Compare(clientv3.ModRevision(t.prefix+metaKey), "<", t.seen+1))
+	t.reading(t.prefix+metaKey, false)
 	for _, o := range objects {
 		r := all[o]
 		layout = layout || o.Kind != routing.KindPort
@@ -279,8 +289,13 @@ func (t *transaction) write(all map[ledger.Object]*replacement, complete bool) {
 	if layout {
 		t.compare = append(t.compare, clientv3.Compare(clientv3.ModRevision(t.prefix+layoutKey), "<", t.seen+1))
 		t.reading(t.prefix+layoutKey, false)
+		t.do = append(t.do, clientv3.OpPut(t.prefix+layoutKey, ""))
 		m, _ := json.Marshal(meta{schema, complete}) // cannot fail
-		t.do = append(t.do, clientv3.OpPut(t.prefix+layoutKey, ""), clientv3.OpPut(t.prefix+metaKey, string(m)))
+		put := clientv3.OpPut(t.prefix+metaKey, string(m))
+		if !complete { // a host that does not know yet that the intent is complete must not undo that
+			put = clientv3.OpTxn([]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(t.prefix+metaKey), "=", 0)}, []clientv3.Op{put}, nil)
+		}
+		t.do = append(t.do, put)
 	}
 }
 

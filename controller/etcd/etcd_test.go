@@ -40,20 +40,40 @@ func cluster(t *testing.T, members int) *lab.Etcd {
 // A desk is a ledger of one host, with the store of etcd.
 type desk struct {
 	*ledger.Ledger
-	t *testing.T
+	store *etcd.Store
+	t     *testing.T
 }
 
 type discard struct{}
 
 func (discard) Load(*ledger.Intent, []string) {}
 
-// desk starts a ledger.
+// newDesk starts a ledger with all ports.
 func newDesk(t *testing.T, endpoints []string) *desk {
 	t.Helper()
-	s, err := etcd.Open(etcd.Config{Endpoints: endpoints})
+	return deskOf(t, etcd.Config{Endpoints: endpoints}, discard{})
+}
+
+func deskOf(t *testing.T, cfg etcd.Config, to ledger.Reader) *desk {
+	t.Helper()
+	s, err := etcd.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(s.Close)
+	return deskFor(t, s, to)
+}
+
+// deskOn starts a ledger on a store, which it closes.
+func deskOn(t *testing.T, s *etcd.Store) *desk {
+	t.Helper()
+	t.Cleanup(s.Close)
+	return deskFor(t, s, discard{})
+}
+
+// deskFor starts a ledger with a store.
+func deskFor(t *testing.T, s ledger.Store, to ledger.Reader) *desk {
+	t.Helper()
 	l, err := ledger.Open(t.Context(), ledger.Config{Sources: []ledger.Source{s}, Write: s, Log: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
@@ -62,14 +82,14 @@ func newDesk(t *testing.T, endpoints []string) *desk {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		l.Run(ctx, discard{})
+		l.Run(ctx, to)
 	}()
 	t.Cleanup(func() {
 		cancel()
 		<-done
-		s.Close()
 	})
-	return &desk{l, t}
+	store, _ := s.(*etcd.Store)
+	return &desk{l, store, t}
 }
 
 func (d *desk) put(m routing.Model) error {

@@ -6,8 +6,11 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/ofproto"
@@ -17,8 +20,12 @@ import (
 
 // Keys without an ID, below the prefix.
 const (
-	metaKey   = "meta"
-	layoutKey = "layout"
+	metaKey    = "meta"
+	layoutKey  = "layout"
+	clusterKey = "cluster"
+	syncKey    = "sync"
+	askKey     = "ask"
+	importKey  = "import" // exists until an import has declared the intent complete
 )
 
 // Directories of keys, below the prefix.
@@ -28,6 +35,12 @@ const (
 	routerDir  = "rtr/"
 	portDir    = "port/"
 	ownDir     = "own/"
+	aliveDir   = "alive/"
+	onDir      = "on/"
+	ackDir     = "ack/"
+	saidDir    = "said/"
+	homeDir    = ownDir + "id/" // the network of each port
+	spanDir    = "span/"
 )
 
 // A key is a parsed key of etcd.
@@ -41,12 +54,13 @@ type key struct {
 func (k key) is(text string) bool   { return k.text == text }
 func (k key) object() ledger.Object { return ledger.Object{Kind: k.kind, ID: k.id} }
 
-// object parses a key. The kind is 0 if the key is not that of an object.
+// object parses a key. The kind is 0 if the key is not that of an object: no object has an ID that is
+// too long or no text.
 func (s *Store) object(text string) key {
 	k := key{text: strings.TrimPrefix(text, s.cfg.Prefix)}
 	dir, rest, _ := strings.Cut(k.text, "/")
 	id := func(kind routing.Kind, text string) {
-		if id, err := url.PathUnescape(text); err == nil && !strings.Contains(text, "/") && id != "" {
+		if id, err := url.PathUnescape(text); err == nil && !strings.Contains(text, "/") && isID(id) {
 			k.kind, k.id = kind, id
 		}
 	}
@@ -59,13 +73,21 @@ func (s *Store) object(text string) key {
 		id(routing.KindRouter, rest)
 	case portDir:
 		net, port, _ := strings.Cut(rest, "/")
-		k.net, _ = url.PathUnescape(net)
-		id(routing.KindPort, port)
+		var err error
+		if k.net, err = url.PathUnescape(net); err == nil && isID(k.net) {
+			id(routing.KindPort, port)
+		}
 	}
 	return k
 }
 
-// parse parses the value of k and appends the object to m.
+// isID reports whether an object can have an ID.
+func isID(id string) bool {
+	return id != "" && len(id) <= routing.MaxIDLen && utf8.ValidString(id) && !strings.ContainsRune(id, 0)
+}
+
+// parse parses the value of k and appends the object to m. The error is short, even if it quotes an
+// absurdly long value.
 func (k key) parse(value []byte, m *routing.Model) error {
 	id, net := "", k.net
 	var err error
@@ -94,7 +116,21 @@ func (k key) parse(value []byte, m *routing.Model) error {
 	if err == nil && (id != k.id || net != k.net) {
 		err = fmt.Errorf("the value is %v %q of network %q", k.kind, id, net)
 	}
+	if err != nil {
+		err = errors.New(brief(err.Error()))
+	}
 	return err
+}
+
+// maxText is the number of bytes that keys and errors have in messages.
+const maxText = 400
+
+// brief returns a text, or its beginning if it is long.
+func brief(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
 }
 
 // A thing is an object of the intent. At most one field is not nil.
@@ -122,6 +158,9 @@ func (t thing) key() string {
 
 // portsOf returns the directory of a network's ports.
 func portsOf(network string) string { return portDir + url.PathEscape(network) + "/" }
+
+// homeOf returns the key with the network of a port.
+func homeOf(port string) string { return homeDir + url.PathEscape(port) }
 
 func (t thing) value() []byte {
 	switch {
@@ -156,7 +195,7 @@ func (t thing) owns(add func(key, value string)) {
 	case t.port != nil:
 		p := t.port
 		by := "port " + p.ID
-		add(ownDir+"id/"+url.PathEscape(p.ID), p.Network)
+		add(homeOf(p.ID), p.Network)
 		mac(p.Network, p.MAC, by)
 		for _, a := range p.Addresses {
 			ip(p.Network, a, by)
@@ -166,6 +205,8 @@ func (t thing) owns(add func(key, value string)) {
 
 func isCompacted(err error) bool { return errors.Is(err, rpctypes.ErrCompacted) }
 
+// isTooLarge reports whether a transaction was too large for etcd, or for a message of gRPC.
 func isTooLarge(err error) bool {
-	return errors.Is(err, rpctypes.ErrTooManyOps) || errors.Is(err, rpctypes.ErrRequestTooLarge)
+	return errors.Is(err, rpctypes.ErrTooManyOps) || errors.Is(err, rpctypes.ErrRequestTooLarge) ||
+		status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "message larger than max")
 }

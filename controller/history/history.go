@@ -128,7 +128,7 @@ func (h *History) add(k key, r *counters.Router, c counters.ByRole, at time.Dura
 	x.seen = h.n
 	x.samples[h.n%Samples] = unknown
 	read := at - r.Age
-	if !r.Read || x.read != 0 && read <= x.read+time.Second/10 { // there is no new reading
+	if !r.Read || x.read != 0 && read <= x.read+time.Second/10 { // the switch was not read again
 		return
 	}
 	now := totals{in: c[compile.RoleIn].Bytes, out: c.Routed().Bytes}

@@ -38,7 +38,7 @@ func TestRates(t *testing.T) {
 	}
 	h.Add(time.Now(), snapshot(10*time.Second, 0, 1000, 500, 0))
 	h.Add(time.Now(), snapshot(25*time.Second, 0, 16_000, 3500, 30))
-	h.Add(time.Now(), snapshot(35*time.Second, 0, 16_000, 4500, 30)) // less than an interval later
+	h.Add(time.Now(), snapshot(35*time.Second, 0, 16_000, 4500, 30)) // this snapshot is less than an interval after the previous one
 	w := h.Of("r1")
 	if len(w.Interfaces) != 1 || w.Interfaces[0].Interface != "i1" {
 		t.Fatalf("interfaces: %+v", w.Interfaces)
@@ -77,7 +77,7 @@ func TestGaps(t *testing.T) {
 	}
 	h.Add(time.Now(), counters.Snapshot{At: 105 * time.Second})
 	if w := h.Of("r1"); len(w.Interfaces) != 0 {
-		t.Errorf("a router that is gone has %+v", w)
+		t.Errorf("a removed router has the history %+v", w)
 	}
 	add(120*time.Second, 0, 9999)
 	add(135*time.Second, 0, 9999)
@@ -100,7 +100,7 @@ func TestFifteenMinutes(t *testing.T) {
 	for i, v := range got {
 		k := n - history.Samples + i // the rate from k-1 to k, rounded to bytes
 		if want := float64(2*k - 1); math.Abs(v-want) > 2 {
-			t.Fatalf("sample %d is %v, want %v", i, v, want)
+			t.Fatalf("sample %d: got %v, want %v", i, v, want)
 		}
 	}
 }
@@ -134,7 +134,7 @@ func TestBusiest(t *testing.T) {
 		t.Errorf("the busiest are %q", ids)
 	}
 	if got, want := w.Total.Out[0], 8e6*2*99*100/2; math.Abs(got-want) > want/1e5 {
-		t.Errorf("together they route %v, want %v", got, want)
+		t.Errorf("the routers together: got %v, want %v", got, want)
 	}
 }
 

@@ -20,29 +20,37 @@ const (
 // The MAC addresses of frames have no meaning: a frame goes from one tunnel end to another.
 var header = [headerLen]byte{0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1, compile.HelloType >> 8, compile.HelloType & 0xff}
 
-// A message is a hello or, with ports, a part of the sender's claims.
+// A message is a hello, a part of the sender's claims, or a difference: a change of its claims from
+// version Claims-1 to version Claims.
 type message struct {
 	Host   string `json:"host"`   // the sender
 	Run    uint64 `json:"run"`    // a random number of the sender's daemon, drawn when it starts
-	Claims uint64 `json:"claims"` // grows with each change of the sender's claims
+	Claims uint64 `json:"claims"` // version of the sender's claims; 0 if it does not know them
 
 	// Of a hello.
 	Version string `json:"version,omitempty"` // of ofdvr
 	Intent  string `json:"intent,omitempty"`  // digest
 	Want    bool   `json:"want,omitempty"`    // asks for the receiver's claims
-	Parts   int    `json:"parts,omitempty"`   // number of parts of the claims
+	Deaf    bool   `json:"deaf,omitempty"`    // the sender does not receive the messages of the receiver
 	Probe   uint64 `json:"probe,omitempty"`   // if not 0, asks for an Echo
 	Echo    uint64 `json:"echo,omitempty"`    // the Probe that this hello answers
 
 	// Of a part.
-	Part  int     `json:"part,omitempty"` // from 1
+	Part  int     `json:"part,omitempty"`  // from 1
+	Parts int     `json:"parts,omitempty"` // their number
 	Ports []claim `json:"ports,omitempty"`
+
+	// Of a difference.
+	Put  []claim  `json:"put,omitempty"`  // new claims, and claims with a new turn
+	Gone []string `json:"gone,omitempty"` // ports that the sender does not claim any more
 }
 
 // A claim means that a machine is plugged into the sender's integration bridge.
 type claim struct {
 	Port string `json:"port"`
-	Turn uint64 `json:"turn,omitempty"` // higher than the turns of all claims that the sender knew when the machine was plugged in; 0 if it was found at the start
+	Turn uint64 `json:"turn,omitempty"` // higher than the turns of all claims that the sender knew when the machine was plugged in; 0 if it was found at the start and its turn was not kept
+
+	seq uint64 // of a claim in the store: see [Claim].Version; of an own claim: what is written there; else 0
 }
 
 // frame returns m as a frame.

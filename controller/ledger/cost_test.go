@@ -103,12 +103,12 @@ func TestUpdateCostDependsOnChangedObjects(t *testing.T) {
 	}
 	few, fewBytes := cost(300)
 	many, manyBytes := cost(30_000)
-	t.Logf("an update takes %.0f allocations and %.0f bytes with 300 ports, %.0f and %.0f with 30,000", few, fewBytes, many, manyBytes)
+	t.Logf("an update makes %.0f allocations of %.0f bytes with 300 ports, and %.0f of %.0f bytes with 30,000 ports", few, fewBytes, many, manyBytes)
 	if many > 1.2*few+5 {
-		t.Errorf("an update takes %.0f allocations with 300 ports, %.0f with 30,000", few, many)
+		t.Errorf("an update makes %.0f allocations with 300 ports, and %.0f with 30,000 ports", few, many)
 	}
 	if extra := (manyBytes - fewBytes) / 30_000; extra > 3 {
-		t.Errorf("an update takes %.0f bytes with 300 ports, %.0f with 30,000: %.1f for each port", fewBytes, manyBytes, extra)
+		t.Errorf("an update allocates %.0f bytes with 300 ports, and %.0f with 30,000 ports, %.1f more for each port", fewBytes, manyBytes, extra)
 	}
 }
 

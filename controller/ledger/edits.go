@@ -16,6 +16,34 @@ var ErrNotFound = errors.New("there is no such object")
 // the client.
 var ErrEmpty = errors.New("nothing is declared, so everything would be deleted")
 
+// An Edit returns the change that a write makes to an intent, or an error. It runs on the
+// ledger's goroutine, so it should be fast.
+type Edit func(*Intent) (Proposal, error)
+
+// A Proposal is the change that a write proposes.
+type Proposal struct {
+	Change   routing.Change
+	Complete bool // declare the intent complete, see [Intent]
+}
+
+// A Result is the effect of a write.
+type Result struct {
+	Intent  *Intent   // after the write
+	Objects []Outcome // the objects of the write, and other objects that changed with them
+	Touched []string  // IDs of the affected routers, sorted
+}
+
+// An Outcome is the effect of a write on one object.
+type Outcome struct {
+	Object Object
+	Op     Op
+}
+
+// Changed reports whether the write changed anything.
+func (r *Result) Changed() bool {
+	return slices.ContainsFunc(r.Objects, func(o Outcome) bool { return o.Op != Unchanged })
+}
+
 // Put returns an edit that creates or replaces the objects of m.
 func Put(m routing.Model) Edit {
 	return func(*Intent) (Proposal, error) { return Proposal{Change: routing.Change{Put: m}}, nil }
@@ -56,9 +84,10 @@ func ReplaceAll(m routing.Model, allowEmpty bool) Edit {
 	}
 }
 
-// Delete returns an edit that deletes o. If cascade is true, it also deletes references to o. For a
-// network these are its ports and the interfaces of routers on it. For a host these are the keys
-// host of ports. The error is [ErrNotFound] if o does not exist.
+// Delete returns an edit that deletes o. If cascade is true, it also deletes
+// references to o. For a network these are its ports and the interfaces of
+// routers on it. For a host these are the host keys of ports. The error is
+// [ErrNotFound] if o does not exist.
 func Delete(o Object, cascade bool) Edit {
 	return func(s *Intent) (Proposal, error) {
 		if s.source(o) < 0 {
@@ -169,7 +198,7 @@ func ReplaceRouter(snap Snapshot) Edit {
 				continue
 			}
 			delete(gone, o)
-			if p, ok := s.Index.Port(o.ID); ok && o.Kind == routing.KindPort { // then its network stays too
+			if p, ok := s.Index.Port(o.ID); ok && o.Kind == routing.KindPort { // a port that stays needs its network
 				delete(gone, Object{routing.KindNetwork, p.Network})
 			}
 		}

@@ -17,6 +17,7 @@ type group struct {
 	changed bool
 	changes []routing.Change // for the store
 	events  []Event
+	part    bool            // see [Update].Part
 	touched map[string]bool // routers
 }
 
@@ -44,7 +45,7 @@ func (g *group) edit(edit Edit) (Result, error) {
 	for o := range named(&routing.Change{Put: proposal.Change.Put}) {
 		delete(held, o)
 	}
-	for _, o := range slices.SortedFunc(maps.Keys(held), Object.compare) { // deletes held objects
+	for _, o := range slices.SortedFunc(maps.Keys(held), Object.compare) { // delete the quarantined objects that c deletes
 		c.Delete.Add(o.Kind, o.ID)
 		r.Objects = append(r.Objects, Outcome{o, Deleted})
 	}
@@ -68,7 +69,7 @@ func (g *group) edit(edit Edit) (Result, error) {
 			asked[o] = true
 		}
 		for _, e := range events {
-			if asked[e.Object] { // all other changes are consequences of the requested ones
+			if asked[e.Object] { // events of other objects are consequences of the requested changes
 				r.Objects = append(r.Objects, Outcome{e.Object, e.Op})
 			}
 		}

@@ -46,6 +46,15 @@ func (h *history) add(events []Event, now uint64) {
 	h.more = make(chan struct{})
 }
 
+// restart forgets all events, so that watchers list everything again at revision now.
+func (h *history) restart(now uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.since, h.now, h.steps, h.n = now, now, nil, 0
+	close(h.more)
+	h.more = make(chan struct{})
+}
+
 // after returns the events of the first revision after since that has events. It also returns a
 // channel that is closed when more events exist. All callers share the events, so a watcher needs
 // no copy. The error is ErrCompacted.

@@ -19,14 +19,14 @@ func TestHosts(t *testing.T) {
 	h1 := ledger.Object{Kind: routing.KindHost, ID: "h1"}
 	r := k.must(ledger.Put(routing.Model{Hosts: []routing.Host{{ID: "h1", Tunnel: routing.Tunnel{Address: netip.MustParseAddr("192.0.2.1")}}}}))
 	if s := r.Intent; s.Layout != s.Revision || !s.Has(h1) || s.Store().Hosts != 1 || fmt.Sprint(r.Touched) != "[r]" {
-		t.Errorf("layout %d at revision %d, %d hosts, touched %v", s.Layout, s.Revision, s.Store().Hosts, r.Touched)
+		t.Errorf("layout %d at revision %d, %d hosts, affected routers %v", s.Layout, s.Revision, s.Store().Hosts, r.Touched)
 	}
 	layout := r.Intent.Layout
 	p, _ := r.Intent.Index.Port("p")
 	p.Host = "h1"
 	r = k.must(ledger.Put(routing.Model{Ports: []routing.Port{p}}))
 	if r.Intent.Layout != layout || fmt.Sprint(r.Touched) != "[r]" {
-		t.Errorf("the port's host changes the layout from %d to %d, and touches %v", layout, r.Intent.Layout, r.Touched)
+		t.Errorf("a change of the port's host: layout %d became %d, affected routers %v", layout, r.Intent.Layout, r.Touched)
 	}
 	var inUse *routing.InUseError
 	if _, err := k.Write(t.Context(), ledger.Delete(h1, false)); !errors.As(err, &inUse) || inUse.Kind != routing.KindHost || inUse.ID != "h1" {
@@ -34,7 +34,7 @@ func TestHosts(t *testing.T) {
 	}
 	r = k.must(ledger.Delete(h1, true))
 	if p, ok := r.Intent.Index.Port("p"); !ok || p.Host != "" || r.Intent.Has(h1) || r.Intent.Layout != r.Intent.Revision {
-		t.Errorf("port %+v, layout %d at revision %d", p, r.Intent.Layout, r.Intent.Revision)
+		t.Errorf("after the cascade: port %+v, layout %d at revision %d", p, r.Intent.Layout, r.Intent.Revision)
 	}
 }
 

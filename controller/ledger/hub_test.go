@@ -190,7 +190,7 @@ func TestOlderChangesDoNotUndoAWrite(t *testing.T) {
 			}
 			since = events[0].Revision
 			for _, e := range events {
-				t.Errorf("after the write of revision %d: %v %v in revision %d", last, e.Object, e.Op, e.Revision)
+				t.Errorf("an event after the write of revision %d: %v %v in revision %d", last, e.Object, e.Op, e.Revision)
 			}
 		}
 	}
@@ -207,7 +207,7 @@ func TestShadowedObjectsComeBack(t *testing.T) {
 	k := open(t, d, ledger.Config{Complete: true, Sources: []ledger.Source{h}}, &file)
 	mtu := func(id string) int { n, _ := k.Intent().Index.Network(id); return n.MTU }
 	if mtu("a") != 1500 || mtu("b") != 1500 || len(h.model.Networks) != 1 || d.contents().Model.Len() > 0 {
-		t.Errorf("MTUs %d and %d, the hub has %d networks, the disk %d", mtu("a"), mtu("b"), len(h.model.Networks), d.contents().Model.Len())
+		t.Errorf("MTUs %d and %d, want 1500; the hub has %d networks, want 1; the disk has %d objects, want 0", mtu("a"), mtu("b"), len(h.model.Networks), d.contents().Model.Len())
 	}
 	var declared *ledger.DeclaredError
 	if _, err := k.Write(t.Context(), ledger.Put(routing.Model{Networks: []routing.Network{{ID: "a", MTU: 1300}}})); !errors.As(err, &declared) {
@@ -217,7 +217,7 @@ func TestShadowedObjectsComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s := k.Intent(); mtu("a") != 1400 || s.Has(ledger.Object{Kind: routing.KindNetwork, ID: "b"}) || s.DeclaredBy(ledger.Object{Kind: routing.KindNetwork, ID: "a"}) != "hub" {
-		t.Errorf("dropped by the file: MTU %d", mtu("a"))
+		t.Errorf("after the file has dropped the network: MTU %d, want 1400", mtu("a"))
 	}
 }
 

@@ -22,8 +22,8 @@ type Intent struct {
 	Layout uint64
 	Index  *routing.Index
 	// Complete means that Index lacks no object, so other objects on the host may be removed. It
-	// requires that the intent is Whole, that all sources could be read, and that no host, network
-	// or router is quarantined.
+	// requires that the intent is Whole, that all sources could be read and are not Loading, and that
+	// no host, network or router is quarantined.
 	Complete bool
 	// Whole means that the sources claim to have all objects. A new store is empty and not whole.
 	// If it were whole, everything on the host would be removed.
@@ -65,6 +65,17 @@ func (s *Intent) Store() *SourceState {
 	return s.Sources[s.writes]
 }
 
+// Span returns the part of the intent that this host needs; nil means everything. Objects outside
+// of it may be in Index too, because clients need them.
+func (s *Intent) Span() *routing.Span {
+	for _, src := range s.Sources {
+		if src.Span != nil {
+			return src.Span
+		}
+	}
+	return nil
+}
+
 // A SourceState describes a [Source].
 type SourceState struct {
 	Name                     string
@@ -75,9 +86,13 @@ type SourceState struct {
 	Hosts                    int
 	Warnings                 []string
 	Err                      error // reason why its latest version is not used completely, or why it cannot be written to; or nil
-	Partial                  bool  // it could not be read completely, so objects may be missing that are not quarantined
+	Partial                  bool  // the source could not be read completely, so objects may be missing that are not quarantined
+	// Span is the part of the intent that this host needs; nil means everything. Loading means that
+	// objects of this part are missing yet.
+	Span    *routing.Span
+	Loading bool
 
-	whole  bool          // it claims to have all its objects
+	whole  bool          // the source claims to have all its objects
 	strays []Quarantined // objects without an ID, or with the ID of another object of the source
 }
 
@@ -86,7 +101,7 @@ type SourceState struct {
 // longer configured.
 func read(src Source, c *Contents) *SourceState {
 	s := &SourceState{Name: src.Name(), Role: src.Role(), Revision: c.Revision, Loaded: c.Loaded, Warnings: c.Warnings, Err: c.Err, Partial: c.Err != nil,
-		whole: c.Complete && c.Model.Len() > 0}
+		Span: c.Span, Loading: c.Loading, whole: c.Complete && c.Model.Len() > 0}
 	if s.Err == nil {
 		s.Err = readOnly(src)
 	}
@@ -112,7 +127,7 @@ func (s *Intent) DeclaredBy(o Object) string {
 	return s.Sources[i].Name
 }
 
-// trial returns an intent for trying edits. If writes fail, it assumes a store.
+// trial returns an intent for trying edits. If s has no source for writes, the trial gets one.
 func (s *Intent) trial() *Intent {
 	if s.writes >= 0 {
 		return s

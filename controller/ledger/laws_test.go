@@ -176,13 +176,13 @@ type machine struct {
 	file    *file
 	hub     *hub
 	disk    *disk
-	toHub   bool // writes go there
+	toHub   bool // writes go to the hub, not to the disk
 	l       *ledger.Ledger
 	stop    func()
 	replica map[ledger.Object]any // objects of a client that follows the events
 	since   uint64
 	whole   bool // whether the ledger should treat the hub as whole
-	partial bool // it could not be read
+	partial bool // the hub could not be read
 }
 
 func (m *machine) start() {
@@ -206,7 +206,7 @@ func (m *machine) start() {
 	m.whole = !m.hub.sick && m.hub.complete && m.hub.model.Len() > 0
 	for _, p := range m.disk.model.Ports {
 		if _, used := l.Intent().Index.Port(p.ID); used && !m.toHub && slices.ContainsFunc(m.file.first.Model.Ports, func(q routing.Port) bool { return q.ID == p.ID }) {
-			m.t.Fatalf("the disk still has port %q of the file", p.ID)
+			m.t.Fatalf("the disk still has port %q, which the file declares", p.ID)
 		}
 	}
 }
@@ -276,20 +276,20 @@ func (m *machine) check() {
 			name = ""
 		}
 		if got := s.DeclaredBy(o); got != name {
-			m.t.Fatalf("%v belongs to %q, want %q", o, got, name)
+			m.t.Fatalf("owner of %v: got %q, want %q", o, got, name)
 		}
 	}
 	if s.Whole != m.whole || s.Complete != (m.whole && !gaps) {
-		m.t.Fatalf("whole %v, complete %v, want %v, gaps %v", s.Whole, s.Complete, m.whole, gaps)
+		m.t.Fatalf("Whole is %v and Complete %v; want Whole %v, and not Complete if there are gaps: %v", s.Whole, s.Complete, m.whole, gaps)
 	}
 	for i, src := range s.Sources {
 		if n := parts[i].model; src.Hosts != len(n.Hosts) || src.Networks != len(n.Networks) || src.Routers != len(n.Routers) || src.Ports != len(n.Ports) {
-			m.t.Fatalf("%d hosts, %d networks, %d routers, %d ports of %s are counted, want the numbers of %v", src.Hosts, src.Networks, src.Routers, src.Ports, src.Name, n)
+			m.t.Fatalf("got %d hosts, %d networks, %d routers and %d ports of %s, want the numbers of %v", src.Hosts, src.Networks, src.Routers, src.Ports, src.Name, n)
 		}
 	}
 	m.follow()
 	if !reflect.DeepEqual(m.replica, contentsOf(s.Index)) {
-		m.t.Fatalf("a client that follows the events has\n%v\nwant\n%v", m.replica, contentsOf(s.Index))
+		m.t.Fatalf("a client that applies the events has\n%v\nwant\n%v", m.replica, contentsOf(s.Index))
 	}
 	if m.since > s.Revision {
 		m.t.Fatalf("revision %d after %d", s.Revision, m.since)
@@ -310,7 +310,7 @@ func (m *machine) follow() {
 		for _, e := range events {
 			_, had := m.replica[e.Object]
 			if had != (e.Op != ledger.Created) {
-				m.t.Fatalf("%v was %s, and existed before: %v", e.Object, e.Op, had)
+				m.t.Fatalf("event for %v is %s, but the object existed before: %v", e.Object, e.Op, had)
 			}
 			switch {
 			case e.Op == ledger.Deleted:
@@ -347,7 +347,7 @@ func TestLaws(t *testing.T) {
 				err := <-m.file.checked
 				m.await("update of the file", func(s *ledger.Intent) bool { return s.File() != before.File() })
 				if refused := m.l.Intent().File().Err; (refused != nil) != (err != nil) {
-					t.Fatalf("refused %v, the check returned %v", refused, err)
+					t.Fatalf("the file's error is %v, and the check returned %v", refused, err)
 				}
 				if err == nil {
 					m.file.first.Model = &next
@@ -401,7 +401,7 @@ func TestLaws(t *testing.T) {
 					t.Fatalf("revision %d after %d", now, last)
 				}
 			},
-			"a restart, the hub cannot be read": func(t *rapid.T) {
+			"restart while the hub cannot be read": func(t *rapid.T) {
 				m.stop()
 				m.hub.set(func() { m.hub.sick = true })
 				m.start()

@@ -121,34 +121,6 @@ func (l *Ledger) Events(since uint64) ([]Event, <-chan struct{}, error) {
 	return l.history.after(since)
 }
 
-// An Edit returns the change that a write makes to an intent, or an error. It runs on the
-// ledger's goroutine, so it should be fast.
-type Edit func(*Intent) (Proposal, error)
-
-// A Proposal is the change that a write proposes.
-type Proposal struct {
-	Change   routing.Change
-	Complete bool // declare the intent complete, see [Intent]
-}
-
-// A Result is the effect of a write.
-type Result struct {
-	Intent  *Intent   // after the write
-	Objects []Outcome // the objects of the write, and other objects that changed with them
-	Touched []string  // IDs of the affected routers, sorted
-}
-
-// An Outcome is the effect of a write on one object.
-type Outcome struct {
-	Object Object
-	Op     Op
-}
-
-// Changed reports whether the write changed anything.
-func (r *Result) Changed() bool {
-	return slices.ContainsFunc(r.Objects, func(o Outcome) bool { return o.Op != Unchanged })
-}
-
 // A write is an edit that waits for the ledger's goroutine.
 type write struct {
 	edit   Edit
@@ -210,6 +182,7 @@ type Reader interface {
 // the Reader.
 func (l *Ledger) Run(ctx context.Context, to Reader) error {
 	l.to = to
+	l.note(l.Intent())
 	g, ctx := errgroup.WithContext(ctx)
 	follow := func(i int, since uint64) {
 		src := l.sources[i]
@@ -353,9 +326,23 @@ func (l *Ledger) unread(ctx context.Context) error {
 
 // publish makes g.intent the current intent.
 func (l *Ledger) publish(g *group) {
-	l.history.add(g.events, g.intent.Revision)
+	if g.part {
+		l.history.restart(g.intent.Revision)
+	} else {
+		l.history.add(g.events, g.intent.Revision)
+	}
 	l.intent.Store(g.intent)
 	l.to.Load(g.intent, slices.Sorted(maps.Keys(g.touched)))
+	l.note(g.intent)
+}
+
+// note passes s to the sources that are [Limited].
+func (l *Ledger) note(s *Intent) {
+	for _, src := range l.sources {
+		if p, ok := src.(Limited); ok {
+			p.Note(s)
+		}
+	}
 }
 
 // save commits the changes of g.

@@ -267,7 +267,7 @@ func TestWrites(t *testing.T) {
 	}
 	commits := k.commits
 	if r = k.must(ledger.Put(blue())); r.Changed() || r.Intent.Revision != 1 || len(r.Touched) > 0 || k.commits != commits || len(r.Objects) != 5 {
-		t.Errorf("the same once more: revision %d, %s, %d commits", r.Intent.Revision, ops(r), k.commits-commits)
+		t.Errorf("the same write again: revision %d, outcome %s, %d commits", r.Intent.Revision, ops(r), k.commits-commits)
 	}
 	r = k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("p", "b", 12)}}))
 	if ops(r) != `port "p" updated` || r.Intent.Revision != 2 || r.Intent.Layout != 1 {
@@ -278,20 +278,20 @@ func TestWrites(t *testing.T) {
 	}
 	var inUse *routing.InUseError
 	if _, err := k.Write(t.Context(), ledger.Delete(ledger.Object{Kind: routing.KindNetwork, ID: "b"}, false)); !errors.As(err, &inUse) || len(inUse.By) != 3 {
-		t.Errorf("delete of an object in use: %v", err)
+		t.Errorf("deletion of a network in use: %v", err)
 	}
 	r = k.must(ledger.Delete(ledger.Object{Kind: routing.KindNetwork, ID: "b"}, true))
 	if want := `port "p" deleted, port "q" deleted, router "r" updated, network "b" deleted`; ops(r) != want || len(r.Intent.Index.Router("r").Interfaces) != 1 {
 		t.Errorf("cascade: %s", ops(r))
 	}
 	if _, err := k.Write(t.Context(), ledger.Put(routing.Model{Ports: []routing.Port{port("p", "none", 1)}})); err == nil || k.Intent() != r.Intent {
-		t.Errorf("an invalid change was accepted: %v", err)
+		t.Errorf("write of an invalid change: %v", err)
 	}
 	if len(k.published) != 3 || k.published[2] != r.Intent {
 		t.Errorf("%d intents were published", len(k.published))
 	}
 	if _, err := k.Write(t.Context(), ledger.ReplaceAll(routing.Model{}, false)); !errors.Is(err, ledger.ErrEmpty) || k.Intent() != r.Intent {
-		t.Errorf("an empty replacement was accepted: %v", err)
+		t.Errorf("replacement of all objects by none: %v", err)
 	}
 	before, trial, err := k.Try(ledger.ReplaceAll(routing.Model{}, true))
 	if err != nil || before != r.Intent || ops(trial) != `router "r" deleted, network "a" deleted` || k.Intent() != r.Intent {
@@ -309,7 +309,7 @@ func TestTryFile(t *testing.T) {
 	next.Ports = []routing.Port{port("p", "b", 12)}
 	at, plan, err := k.TryFile(next)
 	if want := `port "q" deleted, port "p" updated, network "a" unchanged, network "b" unchanged, router "r" unchanged`; err != nil || at != before || ops(plan) != want || fmt.Sprint(plan.Touched) != "[r]" {
-		t.Errorf("%v: %s, touches %v; want %s", err, ops(plan), plan.Touched, want)
+		t.Errorf("TryFile: error %v, outcome %s, affected routers %v; want %s", err, ops(plan), plan.Touched, want)
 	}
 	if k.Intent() != before {
 		t.Error("TryFile changed the intent")
@@ -328,12 +328,12 @@ func TestTryFile(t *testing.T) {
 func TestSince(t *testing.T) {
 	k := open(t, &disk{}, ledger.Config{}, nil)
 	if s := k.Intent(); !s.Since.IsZero() {
-		t.Errorf("at the start it is %v", s.Since)
+		t.Errorf("Since is %v at the start, want zero", s.Since)
 	}
 	last := time.Now()
 	for _, edit := range []ledger.Edit{ledger.Put(blue()), ledger.Complete, ledger.Delete(ledger.Object{Kind: routing.KindPort, ID: "p"}, false)} {
 		if s := k.must(edit).Intent; s.Since.Before(last) {
-			t.Errorf("revision %d is of %v, and was written after %v", s.Revision, s.Since, last)
+			t.Errorf("revision %d has Since %v, but was written after %v", s.Revision, s.Since, last)
 		}
 		last = time.Now()
 	}
@@ -364,7 +364,7 @@ func TestGroups(t *testing.T) {
 					return
 				}
 				if _, ok := r.Intent.Index.Network(fmt.Sprint("n", i)); !ok {
-					t.Errorf("the intent after write %d does not have it", i)
+					t.Errorf("the intent after write %d does not have the object of the write", i)
 				}
 				revisions[r.Intent.Revision]++
 			})
@@ -374,12 +374,12 @@ func TestGroups(t *testing.T) {
 		early := len(revisions)
 		mu.Unlock()
 		if early > 0 || k.Intent().Revision > 0 {
-			t.Errorf("%d writes were answered before they were durable", early)
+			t.Errorf("%d writes were answered before their commit", early)
 		}
 		close(d.hold)
 		g.Wait()
 		if refused != writers/10 || len(revisions) != writers-refused || d.commits > 3 {
-			t.Errorf("%d refused, %d revisions, %d commits", refused, len(revisions), d.commits)
+			t.Errorf("%d refused writes, %d revisions, %d commits", refused, len(revisions), d.commits)
 		}
 	})
 }
@@ -406,11 +406,11 @@ func TestDiskFails(t *testing.T) {
 		d.mu.Unlock()
 		r := k.must(ledger.Put(routing.Model{Networks: []routing.Network{network(id + "-next")}}))
 		if _, ok := r.Intent.Index.Network(id); ok != anyway {
-			t.Errorf("with anyway %v the network is there: %v", anyway, ok)
+			t.Errorf("disk that writes in spite of the error: %v; the network exists: %v", anyway, ok)
 		}
 		c := d.contents()
 		if n, _, _ := r.Intent.Index.Len(); len(c.Model.Networks) != n || c.Revision != r.Intent.Revision {
-			t.Errorf("the disk has %d networks at revision %d, the ledger %d at %d", len(c.Model.Networks), c.Revision, n, r.Intent.Revision)
+			t.Errorf("the disk has %d networks at revision %d, the ledger has %d at revision %d", len(c.Model.Networks), c.Revision, n, r.Intent.Revision)
 		}
 	}
 }
@@ -462,7 +462,7 @@ func TestFile(t *testing.T) {
 		t.Errorf("%d networks, %d routers, %d ports; file %+v, store %+v", n, r, p, s.File(), s.Store())
 	}
 	if c := d.contents(); len(c.Model.Networks) != 1 {
-		t.Errorf("the store has %d networks, one of which is the file's", len(c.Model.Networks))
+		t.Errorf("the store has %d networks, including a network of the file", len(c.Model.Networks))
 	}
 	var declared *ledger.DeclaredError
 	for _, edit := range []ledger.Edit{
@@ -475,7 +475,7 @@ func TestFile(t *testing.T) {
 		}
 	}
 	if r := k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("p", "a", 10), port("t", "a", 51)}})); ops(r) != `port "t" created, port "p" unchanged` {
-		t.Errorf("on a network of the file: %s", ops(r))
+		t.Errorf("ports on a network of the file: %s", ops(r))
 	}
 	if r := k.must(ledger.ReplaceAll(routing.Model{Networks: []routing.Network{network("s")}}, false)); ops(r) != `port "s" deleted, port "t" deleted, network "s" unchanged` {
 		t.Errorf("everything: %s", ops(r))
@@ -496,14 +496,14 @@ func TestFile(t *testing.T) {
 	err := k.declare(without)
 	var inUse *routing.InUseError
 	if !errors.As(err, &inUse) || !errors.As(k.Intent().File().Err, &inUse) {
-		t.Errorf("a file drops a network with ports of the store: %v", err)
+		t.Errorf("a version of the file without a network that has ports of the store: %v", err)
 	}
 	bad := errors.New("line 3")
 	index := k.Intent().Index
 	k.file.errs <- bad
 	k.await("error of the file", func(s *ledger.Intent) bool { return s.File().Err == bad })
 	if k.Intent().Index != index {
-		t.Error("a broken file has changed something")
+		t.Error("a refused version of the file has changed the intent")
 	}
 	k.declare(next)
 	k.await("end of the error", func(s *ledger.Intent) bool { return s.File().Err == nil })
@@ -533,7 +533,7 @@ func TestComplete(t *testing.T) {
 	d := new(disk)
 	k := open(t, d, ledger.Config{}, nil)
 	if k.must(ledger.Put(blue())).Intent.Complete {
-		t.Error("the intent is complete at once")
+		t.Error("the intent of a new store is complete")
 	}
 	if r := k.must(ledger.Complete); !r.Intent.Complete || r.Intent.Revision != 2 {
 		t.Errorf("complete %v at revision %d", r.Intent.Complete, r.Intent.Revision)
@@ -545,7 +545,7 @@ func TestComplete(t *testing.T) {
 	// file that is no longer configured.
 	empty := &disk{complete: true}
 	if k = open(t, empty, ledger.Config{}, nil); k.Intent().Complete {
-		t.Error("an empty store counts as complete")
+		t.Error("the intent of an empty store is complete")
 	}
 	if k = open(t, empty, ledger.Config{Complete: true}, nil); !k.Intent().Complete {
 		t.Error("an empty store is not complete although Config.Complete is set")
@@ -629,7 +629,7 @@ func TestEvents(t *testing.T) {
 	}
 	events, more, err := k.Events(since)
 	if err != nil || len(events) > 0 {
-		t.Errorf("%d events, %v, after the last", len(events), err)
+		t.Errorf("got %d events and error %v after the last revision", len(events), err)
 	}
 	k.must(ledger.Put(routing.Model{Networks: []routing.Network{network("last")}}))
 	select {

@@ -194,7 +194,7 @@ func (p *pass) wake(o Object) {
 }
 
 // takeOut removes the changed objects from the Index. A host or a network that still exists stays,
-// with the objects on it. But the host loses its tunnel, and the network its VLAN and VNI.
+// with the objects on it. But a host is left without its tunnel, and a network without its VLAN and VNI.
 func (p *pass) takeOut(changed []Object) {
 	var c routing.Change
 	for _, o := range changed {
@@ -378,8 +378,8 @@ func (p *pass) place(o Object) {
 	p.wake(o)
 }
 
-// before reports whether object o of a source has precedence over the object in by, which must be
-// in use.
+// before reports whether the source's object o has precedence over object by,
+// which must be in use.
 func (p *pass) before(o Object, source int, by Object) bool {
 	other := p.s.ownerOf(by)
 	if f := p.fate[by]; f != nil {

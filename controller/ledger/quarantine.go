@@ -144,7 +144,7 @@ func (s *Intent) settle() {
 	for i, src := range s.Sources {
 		known = known || src.Role != Declared
 		whole = whole && s.wholeOf(i)
-		gaps = gaps || src.Partial || slices.ContainsFunc(src.strays, func(q Quarantined) bool { return q.Object.Kind != routing.KindPort || q.Object.ID == "" })
+		gaps = gaps || src.Partial || src.Loading || slices.ContainsFunc(src.strays, func(q Quarantined) bool { return q.Object.Kind != routing.KindPort || q.Object.ID == "" })
 	}
 	s.Whole = whole && known
 	s.Complete = s.Whole && !gaps

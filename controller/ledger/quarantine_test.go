@@ -30,8 +30,8 @@ func quarantined(s *ledger.Intent) string {
 	return strings.Join(out, "; ")
 }
 
-// The objects of the file and the store are one intent from the start. An object of one may
-// refer to an object of the other.
+// When the ledger starts, it joins the objects of the file and the store in one
+// intent. An object of one may refer to an object of the other.
 func TestSourcesAreJoinedBeforeValidation(t *testing.T) {
 	networks := routing.Model{Networks: []routing.Network{network("a"), network("b")}}
 	rest := blue()
@@ -55,7 +55,7 @@ func TestSourcesAreJoinedBeforeValidation(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n, r, p := standby.Intent().Index.Len(); n != 2 || r != 1 || p != 2 {
-				t.Errorf("after a takeover: %d networks, %d routers, %d ports", n, r, p)
+				t.Errorf("after the standby has adopted the store: %d networks, %d routers, %d ports", n, r, p)
 			}
 		})
 	}
@@ -82,12 +82,12 @@ func TestQuarantine(t *testing.T) {
 	}
 	r := k.must(ledger.Put(routing.Model{Networks: []routing.Network{network("gone")}}))
 	if got := quarantined(k.Intent()); strings.Contains(got, "lost") || !k.Intent().Has(ledger.Object{Kind: routing.KindPort, ID: "lost"}) {
-		t.Errorf("the port is quarantined although its network exists: %s; %s", ops(r), got)
+		t.Errorf("the port is quarantined although its network exists: outcome %s; quarantined %s", ops(r), got)
 	}
 	clash := ledger.Object{Kind: routing.KindPort, ID: "clash"}
 	k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("clash", "a", 40)}}))
 	if got := k.Intent(); len(got.Quarantined()) > 0 || !got.Has(clash) {
-		t.Errorf("the port is quarantined although it was put again: %s", quarantined(got))
+		t.Errorf("the port is quarantined although a valid version was put: %s", quarantined(got))
 	}
 	if again := open(t, d, ledger.Config{Complete: true}, &file).Intent(); len(again.Quarantined()) > 0 || !again.Has(clash) {
 		t.Errorf("after a restart: %s", quarantined(again))
@@ -111,7 +111,7 @@ func TestQuarantinedObjectsGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s := k.Intent(); len(s.Quarantined()) != 1 || !s.Has(lost) || len(d.contents().Model.Ports) != 1 {
-		t.Errorf("declared by the file: quarantined %s", quarantined(s))
+		t.Errorf("after the file has declared one of the ports: quarantined %s", quarantined(s))
 	}
 	k.must(ledger.ReplaceAll(routing.Model{}, true))
 	if s := k.Intent(); len(s.Quarantined()) > 0 || d.contents().Model.Len() > 0 {
@@ -295,7 +295,7 @@ func TestQuarantinedObjectsAreCountedOnce(t *testing.T) {
 			k := open(t, d, ledger.Config{Complete: true}, &file)
 			k.must(c.edit)
 			if n, has := k.Intent().Store().Ports, len(d.contents().Model.Ports); n != c.want || has != c.want {
-				t.Errorf("%d ports are counted, the store has %d; want %d", n, has, c.want)
+				t.Errorf("the status has %d ports and the store %d; want %d", n, has, c.want)
 			}
 		})
 	}
@@ -345,6 +345,6 @@ func TestQuarantineOfMany(t *testing.T) {
 		return after.TotalAlloc - before.TotalAlloc
 	}
 	if few, many := takes(500), takes(4000); many > 16*few {
-		t.Errorf("8 times as many objects took %d times as much: %d bytes, then %d", many/few, few, many)
+		t.Errorf("8 times as many objects took %d times as much memory: %d bytes, then %d", many/few, few, many)
 	}
 }

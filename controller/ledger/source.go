@@ -33,8 +33,8 @@ type Store interface {
 	Source
 	// Commit makes changes durable, in order, all of them or none, and returns the store's
 	// revision after them. The revision of a store of role [Own] is not less than b.Revision. If
-	// the error is nil the changes are on disk. After any error except [ErrStale] and
-	// [ErrTooLarge] the changes may also be on disk, so the ledger loads a store of role Own
+	// the error is nil the changes are on disk. After any error except [ErrStale],
+	// [ErrTooLarge] and [ErrForbidden] the changes may also be on disk, so the ledger loads a store of role Own
 	// again. Commit is called by one goroutine at a time.
 	Commit(ctx context.Context, b Base, changes ...routing.Change) (revision uint64, err error)
 	// ReadOnly returns the reason why the store cannot be written to, or nil.
@@ -43,10 +43,10 @@ type Store interface {
 
 // A Base is the intent on which changes are based.
 type Base struct {
-	Revision uint64         // of the intent after the changes
-	Complete bool           // whether the store has all objects after them, see [Intent]
-	Seen     uint64         // the store's revision that the intent before them includes
-	Index    *routing.Index // the intent before them
+	Revision uint64         // revision of the intent after the changes
+	Complete bool           // the store has all objects after the changes, see [Intent]
+	Seen     uint64         // revision of the store that the intent before the changes includes
+	Index    *routing.Index // the intent before the changes
 }
 
 // Errors of [Store.Commit] of a shared store.
@@ -57,7 +57,25 @@ var (
 	// ErrTooLarge means that the changes are too large for one transaction, and that nothing was
 	// written.
 	ErrTooLarge = errors.New("the change is too large for one transaction")
+	// ErrForbidden means that this host may not write, and that nothing was written.
+	ErrForbidden = errors.New("this host may not change the shared intent")
 )
+
+// A Limited source has only the part of a store that this host needs.
+type Limited interface {
+	// Note receives each intent, also the first. It must not block.
+	Note(*Intent)
+	// Hold adds the ports that a request needs to the intent, and keeps them until release is
+	// called. After an error there is nothing to release.
+	Hold(context.Context, Need) (release func(), err error)
+}
+
+// A Need is the ports that a request needs.
+type Need struct {
+	Networks []string // IDs; the ports on them
+	Ports    []string // IDs; with all ports on their networks
+	All      bool     // all ports
+}
 
 // A Role is the role of a [Source] on this host.
 type Role uint8
@@ -81,6 +99,10 @@ type Contents struct {
 	Loaded   time.Time
 	Model    *routing.Model // must not be changed afterwards
 	Warnings []string
+	// Span is the part of the intent that this host needs; nil means everything. Loading means that
+	// objects of this part are missing yet, so nothing is removed.
+	Span    *routing.Span
+	Loading bool
 
 	// Unusable has the objects that cannot be read.
 	Unusable []Unusable
@@ -95,12 +117,17 @@ type Contents struct {
 // An Update is a change of a [Source].
 type Update struct {
 	Revision uint64         // revision of the source after the change; 0 if the source has no revisions
-	Change   routing.Change // also puts objects that can be read now
+	Change   routing.Change // the change, which also puts objects that have become readable
 	Unusable []Unusable     // objects that were put but cannot be read
 
 	Complete bool      // no object is missing, see [Intent]
 	Loaded   time.Time // time at which it was read
 	Warnings []string  // all current warnings
+	// Part means that the source has loaded or dropped objects because this host needs another part
+	// of a store. They were not created or deleted, so watchers must list everything again.
+	Part    bool
+	Span    *routing.Span // see [Contents]
+	Loading bool          // see [Contents]
 	// Err is the reason why the latest version is unknown or not used. If it is not nil, the other
 	// fields are ignored.
 	Err error

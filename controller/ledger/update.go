@@ -51,7 +51,7 @@ func (l *Ledger) failed(i int, err error) {
 // the number of all objects.
 func (l *Ledger) update(ctx context.Context, i int, u *Update) {
 	now := l.Intent()
-	g := group{intent: now, began: time.Now()}
+	g := group{intent: now, began: time.Now(), part: u.Part}
 	c := u.Change
 	declared := now.Sources[i].Role == Declared
 	if declared {
@@ -66,7 +66,8 @@ func (l *Ledger) update(ctx context.Context, i int, u *Update) {
 	next, d := p.finish(), p.difference()
 	src := *next.Sources[i]
 	src.Revision, src.Loaded, src.Warnings, src.whole = max(src.Revision, u.Revision), u.Loaded, u.Warnings, u.Complete
-	if declared { // this version has no mistakes
+	src.Span, src.Loading = u.Span, u.Loading
+	if declared { // a declared source with mistakes was refused before, so this version has none
 		src.Partial, src.strays = false, nil
 	}
 	if !src.Partial {
@@ -74,10 +75,10 @@ func (l *Ledger) update(ctx context.Context, i int, u *Update) {
 	}
 	next.Sources[i] = &src
 	next.settle()
-	revision := now.Revision
+	revision, spanned := now.Revision, !now.Span().Equal(next.Span())
 	switch {
-	case declared:
-		revision++
+	case declared, u.Part, spanned:
+		revision = max(revision+1, u.Revision)
 	case d.Len() > 0:
 		revision = max(revision+1, u.Revision)
 	case p.quiet() && same(alike(now.Sources[i]), alike(&src)):
@@ -85,6 +86,9 @@ func (l *Ledger) update(ctx context.Context, i int, u *Update) {
 		return
 	}
 	g.advance(next, d, revision)
+	if spanned {
+		next.Layout = revision
+	}
 	l.logQuarantined(p.quarantined())
 	if declared {
 		l.noteDeclared(ctx, &g, p)

@@ -23,11 +23,11 @@ type version struct {
 	Object
 	source int
 	thing  thing // value; nil if it cannot be read
-	used   bool  // it is in the Index
+	used   bool  // the version is in the Index
 	shadow bool  // another source owns the object
 
 	err   error    // reason why it is quarantined or cannot be read
-	waits []Object // if quarantined: it is tried again when one of these changes
+	waits []Object // objects whose change causes another attempt to use a quarantined version
 }
 
 // An owned object is used and its owner is not the home source.
@@ -36,7 +36,8 @@ type owned struct {
 	source int
 }
 
-// A wait means that quarantined object is tried again when on changes.
+// A wait means that the quarantined object is tried again when the object on
+// changes.
 type wait struct{ on, object Object }
 
 type (

@@ -55,7 +55,7 @@ func (a *activity) stuck() string {
 		return ""
 	}
 	return fmt.Sprintf("bridges and namespaces are not maintained: stuck for %v trying to %s; "+
-		"if this stays, find out what keeps it (cat /proc/$(pidof ofdvr)/task/*/stack), and restart ofdvr", took.Truncate(time.Second), step)
+		"if this stays, see where the daemon waits in the kernel (cat /proc/$(pidof ofdvr)/task/*/stack), and restart ofdvr", took.Truncate(time.Second), step)
 }
 
 // doing records that a step of a pass begins.

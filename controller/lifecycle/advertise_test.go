@@ -78,6 +78,6 @@ func TestTapNamesAreValidInRadvd(t *testing.T) {
 				line = l
 			}
 		}
-		t.Errorf("radvd reports %s about line %s", out, line)
+		t.Errorf("radvd reports %s for line %s", out, line)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -53,13 +54,14 @@ type rows struct {
 	bridges    map[string]*ovsdb.BridgeRow
 	interfaces map[port]ovsdb.InterfaceRow
 	machines   map[string]uint16 // see [Report].Machines; never changed
+	turns      map[string]uint64 // see [Report].Turns; never changed
 }
 
 // A port is identified by its bridge and its own name.
 type port struct{ bridge, name string }
 
 func rowsOf(s ovsdb.State, integrationBridge string) rows {
-	r := rows{make(map[string]*ovsdb.BridgeRow, len(s.Bridges)), make(map[port]ovsdb.InterfaceRow), make(map[string]uint16)}
+	r := rows{make(map[string]*ovsdb.BridgeRow, len(s.Bridges)), make(map[port]ovsdb.InterfaceRow), make(map[string]uint16), make(map[string]uint64)}
 	for i := range s.Bridges {
 		b := &s.Bridges[i]
 		r.bridges[b.Name] = b
@@ -72,6 +74,9 @@ func rowsOf(s ovsdb.State, integrationBridge string) rows {
 						tag = noTag
 					}
 					r.machines[id] = tag
+					if turn, err := strconv.ParseUint(b.Ports[j].ExternalIDs[ovsdb.KeyTurn], 10, 64); err == nil && turn < math.MaxUint64 {
+						r.turns[id] = max(r.turns[id], turn)
+					}
 				}
 			}
 		}
@@ -113,9 +118,9 @@ func (p *pass) inspectDatabase(ctx context.Context) {
 	was, ready, only := d.applied, d.ready, d.notified && !d.due && d.retry.IsZero()
 	d.begin()
 	before, err := p.db.State(ctx)
-	d.pending = err == ovsdb.ErrNotConnected // no reason
+	d.pending = err == ovsdb.ErrNotConnected // an error without a reason: no attempt to connect has ended
 	if only && was && d.still && err == nil && before.Same(d.state) {
-		return // the notification was about a known state
+		return // p.database.state is this state already
 	}
 	began := time.Now()
 	p.doing("read and change OVSDB")
@@ -157,7 +162,7 @@ func (p *pass) inspectDatabase(ctx context.Context) {
 		}
 	}
 	now := time.Now()
-	d.rest(now, now.Sub(began), 4*firstPause) // short: a machine that is plugged in waits for the next inspection
+	d.rest(now, now.Sub(began), 4*firstPause) // a short pause, because a machine that is plugged in waits for the next inspection
 }
 
 // apply corrects the database. state and err are the results of reading it.
@@ -200,7 +205,7 @@ func (p *pass) apply(ctx context.Context, state ovsdb.State, err error) error {
 	}
 	logOps(p.log, res.Ops, d.applied && !d.moving && len(d.renewals) == 0)
 	d.errors, d.nameTaken, d.moving = "", false, false
-	missing := false // the integration bridge
+	missing := false // the integration bridge is missing
 	for _, problem := range res.Problems {
 		d.problems.add(owner(problem), problem.Error())
 		switch problem.Kind {
@@ -208,7 +213,7 @@ func (p *pass) apply(ctx context.Context, state ovsdb.State, err error) error {
 			p.log.Warn("left the tag of a port that another program has set", zap.Error(problem))
 		case ovsdb.SwitchError:
 			d.errors += problem.Error() + "\n"
-		case ovsdb.HostAddresses: // the kernel does not report when they go
+		case ovsdb.HostAddresses: // the kernel does not report when the addresses are removed
 			d.again(time.Now())
 		case ovsdb.NameTaken:
 			d.nameTaken = true

@@ -13,6 +13,7 @@ func (l *Lifecycle) desired(want Intent, tags map[string]uint16, withheld func(r
 	d := ovsdb.Desired{IntegrationBridge: l.cfg.IntegrationBridge, Controller: l.cfg.Target, Partial: !want.Complete}
 	d.Fabric, d.Tag, d.GivenTag = l.fabric(want.Index, tags), tagOf(want.Index, tags), givenTagOf(want.Index)
 	d.Link = func(name string) string { return namespace.ForeignLink(name, given[name]) }
+	d.Turns = l.keptTurns()
 	d.HostAddresses = namespace.HostAddresses
 	for r := range want.Index.Routers("") {
 		if !r.Bridge.Managed {

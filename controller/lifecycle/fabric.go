@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/ofdvr/ofdvr/ovsdb"
@@ -81,16 +80,7 @@ func (l *Lifecycle) fabric(x *routing.Index, tags map[string]uint16) *ovsdb.Fabr
 	}
 	bridge := routing.Router{ID: routing.FabricBridge, Bridge: routing.Bridge{Managed: true}}
 	f := &ovsdb.Fabric{Name: routing.FabricBridge, DatapathID: uint64(bridge.DPID())}
-	types := make(map[routing.TunnelType]bool)
-	for h := range x.Hosts("") {
-		if h.Tunnel.Address.IsValid() {
-			types[h.Tunnel.Type] = true
-		}
-	}
-	if !routing.Tunnels(x, l.cfg.Host) {
-		clear(types)
-	}
-	for _, t := range slices.Sorted(maps.Keys(types)) {
+	for _, t := range routing.TunnelTypes(x, l.cfg.Host) {
 		f.Tunnels = append(f.Tunnels, ovsdb.Tunnel{Name: t.PortName(), Type: t.String(), LocalIP: x.Host(l.cfg.Host).Tunnel.Address.String()})
 	}
 	routers := make(map[string]bool)
@@ -165,8 +155,10 @@ func (d *database) tagged() bool {
 	return d.state.CurCfg >= d.tagging || d.state.NextCfg < d.tagging
 }
 
-// setPlugged sets database.plugged: the ports of carried networks (by tunnels or an uplink) with
-// machines on this host. It sets nil if the database is not known or has no integration bridge.
+// setPlugged sets database.plugged to the IDs of the ports that have machines
+// on this host and are on networks carried to other hosts by tunnels or an
+// uplink. It sets nil if the database is not known or has no integration
+// bridge.
 func (l *Lifecycle) setPlugged() {
 	d := &l.database
 	before := d.plugged

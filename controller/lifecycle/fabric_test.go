@@ -103,7 +103,8 @@ func TestFabricFollowsIntent(t *testing.T) {
 	}
 }
 
-// Networks keep their tags over a restart, even if other objects have changed in the meantime.
+// Networks keep their tags when the daemon restarts, even if other objects have
+// changed in the meantime.
 func TestTagsSurviveRestart(t *testing.T) {
 	s := start(t, nil)
 	m := spanning()
@@ -154,11 +155,11 @@ func TestPortElsewhere(t *testing.T) {
 		return l.wantPorts(Intent{Index: l.want.Index.With(routing.Change{Put: routing.Model{Ports: []routing.Port{vm}}})})
 	}
 	if put("vm9", "n1") || put("vm9", "n2") || !put("vm2", "n1") || put("vm2", "n1") || !put("vm2", "n2") {
-		t.Error("the wrong changes concern the database")
+		t.Error("wantPorts reports a tag change for another host's machine, or none for this host's machine")
 	}
 	l.want.Index = l.want.Index.With(routing.Change{Delete: routing.IDs{Ports: []string{"vm9"}}})
 	if !l.wantPorts(Intent{Index: l.want.Index.With(routing.Change{Delete: routing.IDs{Ports: []string{"vm2"}}})}) {
-		t.Error("the machine of a deleted port keeps its tag")
+		t.Error("wantPorts reports no tag change when the port of this host's machine is deleted")
 	}
 }
 

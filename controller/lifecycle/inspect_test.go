@@ -132,7 +132,7 @@ func (s *subject) until(what string, is func() bool) {
 		select {
 		case <-changed:
 		case <-limit.C:
-			s.t.Fatalf("not within a minute: %s; inspections %v, last report %+v", what, counts, last)
+			s.t.Fatalf("timed out after a minute: %s; inspections %v, last report %+v", what, counts, last)
 		}
 	}
 }
@@ -146,7 +146,7 @@ func (s *subject) settle(marker string) {
 		counts := s.counts[marker]
 		s.mu.Unlock()
 		run(s.t, "ip", "-n", "qrouter-"+marker, "route", verb, "blackhole", "192.0.2.1")
-		s.until("the change of the marker is handled", func() bool { return s.counts[marker] > counts && s.idle })
+		s.until("the change in the marker's namespace is handled", func() bool { return s.counts[marker] > counts && s.idle })
 	}
 }
 
@@ -206,7 +206,7 @@ func TestOnlyChangedNamespaceIsInspected(t *testing.T) {
 	s.settle("r3")
 	after, more := s.count()
 	if before["r1"] != after["r1"] || before["r2"] != after["r2"] {
-		t.Errorf("10,000 changes in the host's namespace and in one of another program: inspections %v, then %v", before, after)
+		t.Errorf("inspections before 10,000 changes in the host's and another program's namespace: %v; after: %v", before, after)
 	}
 	if more-reports > 20 { // the reports during settle
 		t.Errorf("the changes caused %d passes", more-reports)
@@ -220,7 +220,7 @@ func TestOnlyChangedNamespaceIsInspected(t *testing.T) {
 		t.Errorf("1,000 changes in the namespace of a router caused %d inspections", n)
 	}
 	if before["r2"] != after["r2"] {
-		t.Errorf("1,000 changes in the namespace of r1: inspections %v, then %v", before, after)
+		t.Errorf("inspections before 1,000 changes in the namespace of r1: %v; after: %v", before, after)
 	}
 }
 

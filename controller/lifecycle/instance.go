@@ -92,7 +92,7 @@ func (p *pass) identify(state ovsdb.State) {
 		return
 	}
 	if p.cfg.InstanceFile != "" {
-		if err := keepInstance(p.cfg.InstanceFile, name); err != nil { // only a warning: at the next start the name is most probably the same
+		if err := keepInstance(p.cfg.InstanceFile, name); err != nil { // log a warning only, because the next start will most probably find the same name
 			p.log.Warn("could not save the instance name", zap.String("instance", name), zap.Error(err))
 		}
 	}

@@ -88,7 +88,7 @@ type Lifecycle struct {
 	auditing  bool                // the next pass is part of an audit
 	routers   []*managed          // by ID
 	byID      map[string]*managed // the same
-	byTap     map[string]*managed // by tap: the router, if the tap has been made
+	byTap     map[string]*managed // router of each tap that has been made, by the tap's name
 	byName    map[string]*managed // routers by the name of their namespace
 	kept      []string            // unused namespaces that could not be deleted
 	renamed   bool                // the set of watched namespaces has changed
@@ -105,8 +105,10 @@ type Lifecycle struct {
 
 	mu       sync.Mutex
 	instance string                   // see [Lifecycle.self]; written by work only
-	ports    map[string]compile.Ports // by router: the ports of its connected bridge
+	ports    map[string]compile.Ports // ports of each connected bridge, by router
 	moved    map[string]bool          // routers with bridge ports that have changed since the last pass
+	turns    map[string]uint64        // see KeepTurns; nil before its first call; its values never change
+	turned   bool                     // turns has changed since the last pass
 	wake     chan struct{}            // capacity 1; full if moved has grown
 }
 
@@ -133,10 +135,10 @@ type Intent struct {
 type Report struct {
 	Layout    uint64              // Layout of the reported [Intent]
 	Connected bool                // to ovsdb-server
-	Bridges   map[string]bool     // all bridges in the database, by name and by datapath ID, if Connected
+	Bridges   map[string]bool     // names and datapath IDs of all bridges in the database, if Connected
 	Complete  bool                // the database and the kernel match the intent, apart from Problems
 	Settled   bool                // the database and the kernel match the intent
-	Problems  map[string][]string // by router; "" means all routers
+	Problems  map[string][]string // problems by router; "" means all routers
 	NotMade   map[string]string   // remedies for bridges that have not connected, by router
 	Waits     map[string]bool     // routers with bridges that lack taps; if Complete, all other routers have their taps
 
@@ -149,6 +151,9 @@ type Report struct {
 	// tags.
 	Machines map[string]uint16
 	Tagged   bool
+	// Turns has the turns of machines that the database keeps, see [Lifecycle.KeepTurns]. It must
+	// not be changed.
+	Turns map[string]uint64
 }
 
 // New returns a Lifecycle. It fails if cfg is invalid.
@@ -201,6 +206,38 @@ func (l *Lifecycle) Ports(router string, ports compile.Ports) {
 	case l.wake <- struct{}{}:
 	default: // already signaled
 	}
+}
+
+// KeepTurns sets the turns that the database keeps for the next daemon, by
+// port. A turn is the number of this host's claim to a machine, see package
+// hosts. turns must not be changed afterwards. Until the first call the
+// database keeps those that it has.
+func (l *Lifecycle) KeepTurns(turns map[string]uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.turns != nil && maps.Equal(l.turns, turns) {
+		return
+	}
+	l.turns, l.turned = turns, true
+	select {
+	case l.wake <- struct{}{}:
+	default: // already signaled
+	}
+}
+
+// turnsChanged reports whether the turns to keep have changed since the last call.
+func (l *Lifecycle) turnsChanged() (changed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	changed, l.turned = l.turned, false
+	return changed
+}
+
+// keptTurns returns the turns to keep.
+func (l *Lifecycle) keptTurns() map[string]uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.turns
 }
 
 // takeMoved returns the routers with bridge ports that have changed since the last call.

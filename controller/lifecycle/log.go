@@ -44,7 +44,7 @@ func logOps(log *zap.Logger, ops []ovsdb.Op, repairs bool) {
 			fields = append(fields, zap.Bool("fabric", true))
 		}
 		if l.tag {
-			log.Info("changed the tags of machines' ports", fields...)
+			log.Info("changed the tags or marks of machines' ports", fields...)
 		} else if repairs {
 			log.Warn("repaired rows of OVSDB that another program had changed", fields...)
 		} else {

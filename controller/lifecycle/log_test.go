@@ -42,7 +42,7 @@ func TestLogOps(t *testing.T) {
 		"info changed OVSDB map[insert:rb, p1 router:r]",
 		"info changed OVSDB map[insert:tcp: router:s]",
 		"info changed OVSDB map[fabric:true remove:fi-n router:]",
-		"info changed the tags of machines' ports map[fabric:true router: update:Port tap1 (tag)]",
+		"info changed the tags or marks of machines' ports map[fabric:true router: update:Port tap1 (tag)]",
 	}
 	if got := logged(false); !slices.Equal(got, want) {
 		t.Errorf("got\n%q, want\n%q", got, want)

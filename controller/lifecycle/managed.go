@@ -15,7 +15,7 @@ const firstPause = 50 * time.Millisecond
 type managed struct {
 	*routing.Router
 	desired   namespace.Desired // with the taps that ovs-vswitchd has made; Name is "" while the router has no namespace
-	connected bool              // its bridge is connected and its ports are known
+	connected bool              // the router's bridge is connected, and the ports of the bridge are known
 	waits     []string          // problems about taps that its bridge lacks
 	memory    *namespace.Memory // other programs' routes in the namespace; nil if not known
 	passed    bool              // inspected since the last change of desired

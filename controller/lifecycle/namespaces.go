@@ -162,7 +162,7 @@ func (p *pass) ensured(ctx context.Context, s *inspection) {
 	} else {
 		m.problems = append(m.problems, s.err.Error())
 		p.warn(cannotSetUp, m.ID, s.err)
-		if !errors.As(s.err, new(*namespace.ForeignError)) { // no retry needed: a notification follows when the cause ends
+		if !errors.As(s.err, new(*namespace.ForeignError)) { // a ForeignError needs no retry, because a notification follows when its cause ends
 			m.again(time.Now())
 		}
 	}

@@ -17,11 +17,11 @@ func TestPaceRests(t *testing.T) {
 			p.rest(now, c.took, longest)
 			p.notified = true
 			if at := p.at(now); at != now.Add(c.pause) {
-				t.Errorf("an inspection took %v; the next is after %v, want %v", c.took, at.Sub(now), c.pause)
+				t.Errorf("after an inspection of %v, the next one is after %v, want %v", c.took, at.Sub(now), c.pause)
 			}
 			now = now.Add(c.pause)
 			if !p.isDue(now.Add(ms)) {
-				t.Error("it is not due after the pause")
+				t.Error("the database is not due after the pause")
 			}
 		}
 	}

@@ -26,6 +26,9 @@ func (p *pass) run(ctx context.Context) {
 		p.setRouters()
 		p.database.due, p.database.applied, p.advertising.due = true, false, true
 	}
+	if p.turnsChanged() {
+		p.database.due = true
+	}
 	switch {
 	case !p.surveyed:
 		p.wait(ctx)
@@ -44,7 +47,7 @@ func (p *pass) run(ctx context.Context) {
 	if newIntent || p.renamed {
 		p.follow(ctx)
 	}
-	if !p.database.pending { // else all objects would be inspected again at once
+	if !p.database.pending { // waits for the end of the first attempt to connect, because all objects would be inspected again right after it
 		p.inspect(ctx)
 	}
 	if p.advertising.isDue(time.Now()) {
@@ -63,7 +66,7 @@ func (p *pass) wait(ctx context.Context) {
 	state, err := p.db.State(ctx)
 	d.pending = err == ovsdb.ErrNotConnected
 	if d.connected = err == nil; d.connected {
-		err = errors.New("no bridge or namespace is made until it is known whether ofdvr has made some here before: if this stays, see the log")
+		err = errors.New("no bridge or namespace is created yet, because it is not known whether ofdvr has created some on this host before: if this stays, see the log")
 	}
 	d.setState(state, p.cfg.IntegrationBridge)
 	p.setPlugged()
@@ -86,7 +89,7 @@ func (p *pass) follow(ctx context.Context) {
 func (l *Lifecycle) report() Report {
 	d := &l.database
 	r := Report{Layout: l.want.Layout, Connected: d.connected, Bridges: d.exists, Complete: d.applied, Problems: make(map[string][]string),
-		NotMade: make(map[string]string), Waits: make(map[string]bool), Tags: d.tags, Plugged: d.plugged, Machines: d.rows.machines, Tagged: d.tagged()}
+		NotMade: make(map[string]string), Waits: make(map[string]bool), Tags: d.tags, Plugged: d.plugged, Machines: d.rows.machines, Turns: d.rows.turns, Tagged: d.tagged()}
 	for _, found := range []problems{d.problems, d.patches} {
 		for router, texts := range found {
 			if len(texts) > 0 {

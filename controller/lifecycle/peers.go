@@ -75,11 +75,12 @@ type suspect struct {
 // Open vSwitch clears it only when it configures the port again (OVS vswitchd/bridge.c).
 const noPeer = "No usable peer"
 
-// asks is the number of questions that are asked at a time. With many bridges, ovs-vswitchd is
-// slow: it answers a few questions, then works on all bridges, and so on.
+// asks is the number of questions that are asked at a time. With many bridges,
+// ovs-vswitchd answers only a few questions before it processes all bridges
+// again.
 const asks = 10
 
-// A question is whether an end passes packets.
+// A question asks ovs-vswitchd whether packets pass an end.
 type question struct {
 	end
 	owner     string // of the joint

@@ -96,7 +96,7 @@ func TestAllPatchPortsAreChecked(t *testing.T) {
 	})
 	p := manyPatchPorts(endpoint, 20)
 	p.peers(t.Context(), true)
-	if len(p.database.patches["r000"]) != 1 { // only the problem of br-int
+	if len(p.database.patches["r000"]) != 1 { // want one problem, of the end at br-int
 		t.Errorf("r000: %v", p.database.patches["r000"])
 	}
 	for _, r := range p.routers[1:] {
@@ -134,7 +134,7 @@ func TestAuditOfPatchPortsContinues(t *testing.T) {
 	}
 	next := p.joints(p.routers[first/2].Router)[0].questions(p.database.rows)[first%2]
 	if asked := audit(); asked[next.bridge] == 0 || asked["rb-r000"] > 0 {
-		t.Errorf("asked about %v, not first about %s", asked, next.bridge)
+		t.Errorf("the second audit asked about %v, want %s first", asked, next.bridge)
 	}
 	if p.database.audited <= first {
 		t.Errorf("the second audit continued at port %d and reached %d", first, p.database.audited)

@@ -41,7 +41,7 @@ func TestRenewalSteps(t *testing.T) {
 			r.ask = c.asked
 		}
 		if got != c.want || r.withheld != c.withheld {
-			t.Fatalf("step %d: %d, withheld %v; want %d, %v", i, got, r.withheld, c.want, c.withheld)
+			t.Fatalf("call %d: got step %d, withheld %v; want step %d, withheld %v", i, got, r.withheld, c.want, c.withheld)
 		}
 	}
 	for range 20 {
@@ -49,6 +49,6 @@ func TestRenewalSteps(t *testing.T) {
 		r.next(ovsdb.State{NextCfg: 1, CurCfg: 1}, start)
 	}
 	if r.pause != lastRenewal {
-		t.Errorf("the pause grows to %v, want %v", r.pause, lastRenewal)
+		t.Errorf("the longest pause is %v, want %v", r.pause, lastRenewal)
 	}
 }

@@ -57,8 +57,9 @@ func (p *pass) unlearnAll(ctx context.Context, arrived []string) error {
 	if err != nil {
 		return err
 	}
-	// ovs-vswitchd deletes only static entries (fdb/del, ofproto/ofproto-dpif.c), so an entry becomes one
-	// before. If the daemon ends in between, it finds the entry when it starts again.
+	// The command fdb/del deletes only static entries (OVS
+	// ofproto/ofproto-dpif.c). Therefore each entry is made static first. If
+	// the daemon ends in between, it finds the entry when it starts again.
 	for _, e := range p.stale(arrived, table) {
 		vlan, mac := strconv.Itoa(int(e.VLAN)), e.MAC.String()
 		if _, err := ovstrace.Call(ctx, conn, "fdb/add", p.cfg.IntegrationBridge, e.port, vlan, mac); err != nil {

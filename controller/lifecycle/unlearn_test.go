@@ -21,7 +21,7 @@ func TestUnopenedInterfaceIsNoMachine(t *testing.T) {
 	machines := rowsOf(s, "br-int").machines
 	for id, want := range map[string]bool{"opened": true, "new": true, "failed": false} {
 		if _, is := machines[id]; is != want {
-			t.Errorf("machine %s on this host: %v, want %v", id, is, want)
+			t.Errorf("machine %s is on this host: got %v, want %v", id, is, want)
 		}
 	}
 }
@@ -41,11 +41,11 @@ func TestStaleEntries(t *testing.T) {
 		t.Errorf("stale: %+v", got)
 	}
 	if got := (&pass{Lifecycle: l}).stale([]string{"vm3"}, table); len(got) > 0 {
-		t.Errorf("stale for a machine of another network: %+v", got)
+		t.Errorf("an entry is stale for a machine of another network: %+v", got)
 	}
 }
 
-// A machine arrives once: when it was not plugged in before.
+// A machine arrives when its port is plugged in and was not before.
 func TestArrivals(t *testing.T) {
 	d := newDatabase()
 	for _, step := range []struct {
@@ -55,7 +55,7 @@ func TestArrivals(t *testing.T) {
 		before := d.plugged
 		d.plugged = step.plugged
 		if d.arrive(before); len(d.arrived) != step.want {
-			t.Errorf("plugged %v after %v: arrived %v, want %d", step.plugged, before, d.arrived, step.want)
+			t.Errorf("plugged ports %v after %v: arrived %v, want %d of them", step.plugged, before, d.arrived, step.want)
 		}
 	}
 }

@@ -82,7 +82,7 @@ func (l *Lifecycle) auditAll() {
 // router with a tap of that name.
 func (l *Lifecycle) changed(c namespace.Changes) {
 	for name, exists := range c.Links {
-		if m := l.byTap[name]; m != nil && exists { // if the link was not deleted but moved, its new namespace sends a notification too
+		if m := l.byTap[name]; m != nil && exists { // ignores deletions: if the link was moved, its new namespace sends a notification too
 			m.notified = true
 		}
 		l.database.notified = l.database.notified || l.database.nameTaken // the link's name may be free now

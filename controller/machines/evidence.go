@@ -30,7 +30,7 @@ type Evidence struct {
 	otherMAC map[ofproto.MAC]place
 
 	host   string            // the ID of this host; "" without other hosts
-	placed map[string]string // for a port, the other host that claims its machine
+	placed map[string]string // the other host that claims the machine of a port, by port ID
 }
 
 // Across returns e for host, which is one of several hosts. If another host claims the machine of a
@@ -54,9 +54,9 @@ func Nothing(bridge, why string) *Evidence { return &Evidence{bridge: bridge, no
 type vlanMode uint8
 
 const (
-	access vlanMode = iota // tag alone
+	access vlanMode = iota // untagged packets, which are in VLAN tag
 	trunk                  // tagged packets of trunks
-	native                 // tagged packets of trunks, and untagged packets in the VLAN tag
+	native                 // tagged packets of trunks, and untagged packets, which are in VLAN tag
 )
 
 // A bridgePort is a port of the integration bridge.
@@ -66,7 +66,7 @@ type bridgePort struct {
 	mode     vlanMode
 	tag      uint16
 	trunks   []int // empty means all
-	declared bool  // its vlan_mode or trunks are set, so it is meant to be a trunk or native port
+	declared bool  // the port's vlan_mode or trunks are set, which means a trunk or native port
 	ours     bool  // a patch port to a routing bridge
 	patch    bool  // to any bridge
 	ifaceID  string
@@ -74,7 +74,7 @@ type bridgePort struct {
 	down     string      // reason why no packet can pass; "" if none is known
 }
 
-// carries reports whether packets of a VLAN pass by p.
+// carries reports whether packets of a VLAN pass p.
 func (p *bridgePort) carries(vlan uint16) bool {
 	switch {
 	case p.mode != trunk && p.tag == vlan:
@@ -170,7 +170,7 @@ func (e *Evidence) add(b *ovsdb.BridgeRow, row *ovsdb.PortRow, links map[string]
 		}
 		p.patch = p.patch || f.Type == "patch"
 		if len(row.Interfaces) > 1 {
-			continue // in a bond, one link may be down
+			continue // a bond passes packets even if one of its links is down
 		}
 		p.ifaceID = f.ExternalIDs[ovsdb.KeyIfaceID]
 		p.attached, _ = ofproto.ParseMAC(f.ExternalIDs[ovsdb.KeyAttachedMAC]) // zero if invalid

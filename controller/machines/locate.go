@@ -13,7 +13,7 @@ import (
 type basis uint8
 
 const (
-	noTrace      basis = iota // nothing
+	noTrace      basis = iota // there is no evidence
 	blind                     // the bridge cannot be read
 	noTable                   // the MAC table cannot be read, and the database has no matching port
 	notOnBridge               // only routers with external bridges join the network
@@ -48,8 +48,8 @@ func (v *View) locate(p *routing.Port) found {
 	if v.e.nothing != "" {
 		return found{state: Unknown, basis: blind}
 	}
-	want := v.vlan(p.Network)
-	if f, ok := v.learned(p, want); ok {
+	want, untagged := v.vlan(p.Network), v.untagged(p.Network)
+	if f, ok := v.learned(p, want); ok && !untagged {
 		return f
 	}
 	ports := v.e.byID[p.ID]
@@ -122,7 +122,7 @@ func (v *View) others(p *routing.Port, b *bridgePort) bool {
 func (v *View) plugged(p *routing.Port, b *bridgePort, want uint16) found {
 	f := found{state: Elsewhere, at: b, vlan: b.untagged()}
 	if b.carries(want) && b.mode == trunk && b.declared {
-		f.vlan = want // on such a port, the machine should tag its packets
+		f.vlan = want // the machine on a trunk port should tag its packets with this VLAN
 	}
 	for _, m := range v.e.learned[p.MAC] {
 		if m.Port == b.no {
@@ -134,7 +134,7 @@ func (v *View) plugged(p *routing.Port, b *bridgePort, want uint16) found {
 		f.state, f.basis = NotSeen, cannotPass
 	case other:
 		f.basis, f.mac = wrongMAC, mac
-	case want != 0 && f.vlan != want, f.vlan == deadVLAN:
+	case want != 0 && f.vlan != want, f.vlan == deadVLAN, v.untagged(p.Network):
 		f.basis = wrongVLAN
 	default:
 		f.state, f.basis = Seen, plugged
@@ -171,15 +171,15 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 		s.Tagged = f.vlan != f.at.untagged()
 		s.Remote = f.basis == learnedHere && (f.at.patch || f.at.mode == trunk && f.at.ifaceID == "")
 	} else if f.basis == learnedHere || f.basis == learnedOther {
-		s.Port, s.OFPort = f.entry.Port.String(), f.entry.Port // not in the database yet
+		s.Port, s.OFPort = f.entry.Port.String(), f.entry.Port // the port is in the MAC table, but not in the database yet
 	}
 	switch f.basis {
 	case otherHost:
 		s.Host, s.Remote = v.e.placed[p.ID], true
-		s.Says = fmt.Sprintf("host %s says that it is plugged in there", s.Host)
+		s.Says = fmt.Sprintf("host %s reports that the machine is plugged in there", s.Host)
 	case expected:
 		s.Host = p.Host
-		s.Says = fmt.Sprintf("the intent expects it on host %s, which has not said that it is plugged in there", p.Host)
+		s.Says = fmt.Sprintf("the intent expects the machine on host %s, which has not reported that it is plugged in there", p.Host)
 		s.Remedy = fmt.Sprintf("see ofdvr describe port %s on host %s, and ofdvr get hosts", p.ID, p.Host)
 	case blind:
 		s.Says, s.Remedy = v.e.nothing, v.e.remedy
@@ -189,15 +189,15 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 		s.Says = fmt.Sprintf("all routers on network %s have external bridges, and there is no trace of the machine on bridge %s", p.Network, bridge)
 	case noTrace:
 		s.Says = fmt.Sprintf("no interface of bridge %s has its ID (external_ids:iface-id) or MAC address %v, and the MAC table does not have that address "+
-			"(it forgets an address %v after the last packet, and when its port or tag changes); a silent machine looks the same as one that does not exist", bridge, p.MAC, v.e.aging)
-		s.Remedy = fmt.Sprintf("start the machine, plug it into bridge %s, have it send something, or correct the MAC address of port %s in the intent", bridge, p.ID)
+			"(it forgets an address %v after the last packet, and when its port or tag changes); a silent machine cannot be distinguished from one that does not exist", bridge, p.MAC, v.e.aging)
+		s.Remedy = fmt.Sprintf("start the machine, plug it into bridge %s, send a packet from it, or correct the MAC address of port %s in the intent", bridge, p.ID)
 		if at, what := v.e.other(p); what != "" {
 			s.Other = at.bridge
 			s.Says = fmt.Sprintf("port %s of bridge %s has its %s, and there is no trace of the machine on bridge %s", at.port, at.bridge, what, bridge)
-			s.Remedy = fmt.Sprintf("plug it into bridge %s instead; if bridge %s is connected to bridge %s, have the machine send something", bridge, at.bridge, bridge)
+			s.Remedy = fmt.Sprintf("plug it into bridge %s instead; if bridge %s is connected to bridge %s, send a packet from the machine", bridge, at.bridge, bridge)
 		}
 	case learnedHere:
-		s.Says = fmt.Sprintf("packets came from it %s by port %s of bridge %s in %s", ago(f.entry), s.Port, bridge, s.where())
+		s.Says = fmt.Sprintf("packets from the machine came %s by port %s of bridge %s in %s", ago(f.entry), s.Port, bridge, s.where())
 		if q := v.owner(p, f.at); q != "" {
 			s.Says += fmt.Sprintf(", whose iface-id is that of port %s", q)
 		}
@@ -223,13 +223,15 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 		s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is in %s", s.Port, bridge, v.matched(p, f.at), s.where())
 		if s.Wanted != 0 {
 			s.Says += fmt.Sprintf(", and network %s is VLAN %d", p.Network, s.Wanted)
+		} else if v.untagged(p.Network) {
+			s.Says += fmt.Sprintf(", and network %s has no tag on this host", p.Network)
 		}
 		s.Remedy = v.retag(p, s, f.at)
 	case wrongMAC:
 		s.Says = fmt.Sprintf("port %s of bridge %s has its iface-id, and the machine there has MAC address %v, not %v", s.Port, bridge, f.mac, p.MAC)
 		s.Remedy = fmt.Sprintf("correct the MAC address of port %s in the intent, or that of the machine", p.ID)
 	case cannotPass:
-		s.Says = fmt.Sprintf("port %s of bridge %s is its port, and %s", s.Port, bridge, f.at.down)
+		s.Says = fmt.Sprintf("the machine's port is %s of bridge %s, and %s", s.Port, bridge, f.at.down)
 		s.Remedy = "start the machine, or set its device up"
 	}
 	return s
@@ -262,18 +264,20 @@ func (e *Evidence) other(p *routing.Port) (at place, what string) {
 	return place{}, ""
 }
 
-// retag returns the remedy that moves a machine at b into its VLAN. b is nil if it is the port is
-// not in the database yet.
+// retag returns the remedy that moves a machine at b into its VLAN. b is nil if
+// the port is not in the database yet.
 func (v *View) retag(p *routing.Port, s Sighting, b *bridgePort) string {
 	switch {
+	case v.untagged(p.Network):
+		return "see ofdvr status for the reason"
 	case s.VLAN == deadVLAN:
-		return "see the log of the L2 agent that tags ports: it has not bound this one"
+		return "see the log of the L2 agent that tags ports: the agent has not bound this port"
 	case s.Wanted == 0:
 		return ""
 	case b != nil && v.x.Members(p.Network).VNI != 0 && b.ifaceID == p.ID:
 		return "ofdvr sets the tag: if this stays, see ofdvr status"
 	case b != nil && v.x.Members(p.Network).VNI != 0 && !b.patch:
-		return fmt.Sprintf("name the machine at its port, so that ofdvr sets the tag (ovs-vsctl set Interface %s external_ids:iface-id=%s), or correct the network in the intent", s.Port, p.ID)
+		return fmt.Sprintf("set the iface-id of the machine's interface, so that ofdvr sets the tag (ovs-vsctl set Interface %s external_ids:iface-id=%s), or correct the network in the intent", s.Port, p.ID)
 	case b != nil && b.ifaceID == "" && (b.patch || b.declared && b.mode == trunk):
 		return fmt.Sprintf("port %s may connect many machines: correct the VLAN of the machine where it is plugged in, or the VLAN or the network in the intent", s.Port)
 	case b != nil && b.declared && b.mode == trunk:
@@ -292,7 +296,7 @@ func (s *Sighting) where() string {
 	case s.Tagged && !s.Remote:
 		return fmt.Sprintf("%s, with a tag", InVLAN(s.VLAN))
 	case s.Trunk && s.VLAN == 0:
-		return "no VLAN (its packets have no tag, nor has the port)"
+		return "no VLAN (neither its packets nor the port have a tag)"
 	}
 	return InVLAN(s.VLAN)
 }

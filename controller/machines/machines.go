@@ -16,9 +16,9 @@ type State string
 
 // The states. docs/states.md has the remedies.
 const (
-	Seen      State = "seen"      // it is on the bridge, in the VLAN of its network
-	NotSeen   State = "not_seen"  // no evidence of it exists
-	Elsewhere State = "elsewhere" // it is on the bridge in another VLAN, or with another MAC address
+	Seen      State = "seen"      // the machine is on the bridge, in the VLAN of its network
+	NotSeen   State = "not_seen"  // there is no evidence of the machine
+	Elsewhere State = "elsewhere" // the machine is on the bridge in another VLAN, or with another MAC address
 	Unknown   State = "unknown"   // the bridge could not be examined
 )
 
@@ -32,20 +32,20 @@ type Sighting struct {
 	OFPort ofproto.PortNo // number of Port; 0 if ovs-vswitchd has assigned no number
 	VLAN   uint16         // VLAN of the machine at Port; 0 means no VLAN. Only if Port is not ""
 	Wanted uint16         // the VLAN of its network; 0 if not known
-	Tagged bool           // its packets have a VLAN tag at Port
+	Tagged bool           // the machine's packets have a VLAN tag at Port
 	Trunk  bool           // Port is a trunk port
-	Remote bool           // it is on another host, behind Port if that is not ""
+	Remote bool           // the machine is on another host, behind Port if Port is not ""
 	Host   string         // ID of the other host; "" if not known
 	Other  string         // another bridge with the machine's interface; or ""
 	Says   string         // a text about the evidence
-	Remedy string         // what to do about it; "" if nothing is needed
+	Remedy string         // action for the operator; "" if nothing is needed
 }
 
 // A View locates the machines of an intent. It must be used by one goroutine only.
 type View struct {
 	x       *routing.Index
 	e       *Evidence
-	vlans   map[string]uint16                 // by network, as far as it was needed
+	vlans   map[string]uint16                 // VLANs that have been looked up, by network
 	declare map[ofproto.MAC]map[uint16]string // declared ports by MAC address and VLAN; nil until needed
 }
 
@@ -95,8 +95,9 @@ func (v *View) Look(p *routing.Port) Sighting { return v.sighting(p, v.locate(p)
 // VLAN returns the VLAN of a network on the integration bridge, or 0 if it is not known.
 func (v *View) VLAN(network string) uint16 { return v.vlan(network) }
 
-// vlan returns the VLAN of a network on the integration bridge, or 0 if it is not known. If the
-// intent does not give the VLAN, it is that of the patch port to the fabric bridge or to a router.
+// vlan returns the VLAN of a network on the integration bridge, or 0 if it is
+// not known. If the intent gives no VLAN, vlan returns the tag of the patch
+// port to the fabric bridge or to a router.
 func (v *View) vlan(network string) uint16 {
 	if vlan, ok := v.vlans[network]; ok {
 		return vlan
@@ -118,9 +119,17 @@ func (v *View) vlan(network string) uint16 {
 	return vlan
 }
 
-// onBridge reports whether machines of a network are expected on the integration bridge. All
-// networks with a VNI are. Other networks are not if only routers with external bridges join them,
-// because an external bridge may be connected to any bridge.
+// untagged reports whether tunnels carry a network that has no VLAN on the integration bridge. Packets of
+// its machines on this host pass nowhere.
+func (v *View) untagged(network string) bool {
+	n := v.x.Members(network).Network
+	return v.e.host != "" && v.vlan(network) == 0 && routing.CarrierOf(v.x, v.e.host, &n) == routing.ByTunnel
+}
+
+// onBridge reports whether machines of a network are expected on the
+// integration bridge. This is so for every network with a VNI. It is not so for
+// another network if only routers with external bridges join it, because an
+// external bridge may be connected to any bridge.
 func (v *View) onBridge(network string) bool {
 	legs := v.x.Legs(network)
 	for _, l := range legs {

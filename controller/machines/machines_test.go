@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -93,8 +94,8 @@ func TestLook(t *testing.T) {
 		says      string
 		remedy    string
 	}{
-		"nothing":                     {want: "not_seen  0", says: "a silent machine looks the same as one that does not exist", vlan: 1},
-		"learned":                     {rows: []row{{name: "t", tag: 1}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "seen t 1", says: "packets came from it 7s ago by port t of bridge br-int in VLAN 1"},
+		"nothing":                     {want: "not_seen  0", says: "a silent machine cannot be distinguished from one that does not exist", vlan: 1},
+		"learned":                     {rows: []row{{name: "t", tag: 1}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "seen t 1", says: "packets from the machine came 7s ago by port t of bridge br-int in VLAN 1"},
 		"learned in both VLANs":       {rows: []row{{name: "u", tag: -1}}, table: []ovstrace.MACEntry{at(1, 2, mac(1)), at(1, 1, mac(1))}, vlan: 1, want: "seen u 1 remote tagged"},
 		"only the other port is seen": {rows: []row{{name: "u", tag: 2}}, table: []ovstrace.MACEntry{at(1, 2, mac(1))}, vlan: 1, want: "not_seen  0"},
 		"learned in a VLAN of none":   {rows: []row{{name: "u", tag: 9}}, table: []ovstrace.MACEntry{at(1, 9, mac(1))}, vlan: 1, want: "elsewhere u 9", says: "in VLAN 9, and network blue is VLAN 1"},
@@ -107,10 +108,10 @@ func TestLook(t *testing.T) {
 		"iface-id":                    {rows: []row{{name: "t", tag: 1, ids: id("p1"), link: up}}, vlan: 1, want: "seen t 1", says: "port t of bridge br-int has its iface-id and is in VLAN 1; the MAC table does not have its address"},
 		"iface-id, wrong VLAN":        {rows: []row{{name: "t", tag: 3, ids: id("p1"), link: up}}, vlan: 1, want: "elsewhere t 3", says: "is in VLAN 3, and network blue is VLAN 1"},
 		"iface-id, dead VLAN":         {rows: []row{{name: "t", tag: 4095, ids: id("p1"), link: up}}, vlan: 1, want: "elsewhere t 4095", says: "the dead VLAN 4095"},
-		"iface-id, no tag":            {rows: []row{{name: "t", tag: -1, ids: id("p1"), link: up}}, vlan: 1, want: "elsewhere t 0", says: "no VLAN (its packets have no tag, nor has the port)", remedy: "(ovs-vsctl set Port t tag=1)"},
+		"iface-id, no tag":            {rows: []row{{name: "t", tag: -1, ids: id("p1"), link: up}}, vlan: 1, want: "elsewhere t 0", says: "no VLAN (neither its packets nor the port have a tag)", remedy: "(ovs-vsctl set Port t tag=1)"},
 		"iface-id, trunk":             {rows: []row{{name: "t", tag: -1, trunks: []int{1, 7}, ids: id("p1")}}, vlan: 1, want: "seen t 1 tagged", says: "is a trunk port of VLAN 1; whether the machine tags its packets is not known"},
 		"trunk, tagged":               {rows: []row{{name: "t", tag: -1, trunks: []int{1, 7}, ids: id("p1")}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "seen t 1 tagged", says: "in VLAN 1, with a tag"},
-		"trunk, not tagged":           {rows: []row{{name: "t", tag: -1, trunks: []int{0, 1}, ids: id("p1")}}, table: []ovstrace.MACEntry{at(1, 0, mac(1))}, vlan: 1, want: "elsewhere t 0", says: "its packets have no tag, nor has the port", remedy: "send its packets with VLAN tag 1, make its port an access port (ovs-vsctl set Port t vlan_mode=access tag=1)"},
+		"trunk, not tagged":           {rows: []row{{name: "t", tag: -1, trunks: []int{0, 1}, ids: id("p1")}}, table: []ovstrace.MACEntry{at(1, 0, mac(1))}, vlan: 1, want: "elsewhere t 0", says: "neither its packets nor the port have a tag", remedy: "send its packets with VLAN tag 1, make its port an access port (ovs-vsctl set Port t vlan_mode=access tag=1)"},
 		"trunk, another tag":          {rows: []row{{name: "t", tag: -1, mode: "trunk", ids: id("p1")}}, table: []ovstrace.MACEntry{at(1, 9, mac(1))}, vlan: 1, want: "elsewhere t 9 tagged", says: "VLAN 9, with a tag"},
 		"behind a trunk":              {rows: []row{{name: "t", tag: -1, mode: "trunk"}}, table: []ovstrace.MACEntry{at(1, 9, mac(1))}, vlan: 1, want: "elsewhere t 9 tagged", remedy: "port t may connect many machines: "},
 		"behind a patch port":         {rows: []row{{name: "t", tag: -1, typ: "patch"}}, table: []ovstrace.MACEntry{at(1, 9, mac(1))}, vlan: 1, want: "elsewhere t 9 tagged", remedy: "port t may connect many machines: "},
@@ -223,5 +224,26 @@ func TestMachinesOfOtherHosts(t *testing.T) {
 		if got := v.Look(&p); got.State != want.State || got.Host != want.Host {
 			t.Errorf("%s: %+v, want %+v", id, got, want)
 		}
+	}
+}
+
+// If tunnels carry a network that has no tag on this host, its machines here count as elsewhere, whatever
+// the tags of their ports are.
+func TestNetworkWithoutTag(t *testing.T) {
+	h1, h2 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	x := routing.NewIndex(&routing.Model{
+		Hosts:    []routing.Host{{ID: "h1", Tunnel: routing.Tunnel{Address: h1}}, {ID: "h2", Tunnel: routing.Tunnel{Address: h2}}},
+		Networks: []routing.Network{{ID: "blue", VNI: 7}},
+		Ports:    []routing.Port{{ID: "p1", Network: "blue", MAC: mac(1)}, {ID: "p2", Network: "blue", MAC: mac(2)}}})
+	b, links := bridge(row{name: "t", tag: -1, ids: id("p1")}, row{name: "u", tag: 4095, ids: id("p2")})
+	v := machines.NewView(x, machines.NewEvidence(b, []ovsdb.BridgeRow{*b}, links, []ovstrace.MACEntry{at(1, 0, mac(1))}, nil).Across("h1", nil))
+	for _, id := range []string{"p1", "p2"} {
+		p, _ := x.Port(id)
+		if got := v.Look(&p); got.State != machines.Elsewhere || !strings.Contains(got.Says, "network blue has no tag on this host") || got.Remedy == "" {
+			t.Errorf("%s: %+v", id, got)
+		}
+	}
+	if n := v.Count(nil)[machines.Elsewhere]; n != 2 {
+		t.Errorf("%d machines are elsewhere, want 2", n)
 	}
 }

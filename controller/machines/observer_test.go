@@ -37,8 +37,9 @@ func (d *database) Links(ctx context.Context) (map[string]ovsdb.Link, error) {
 	return nil, d.err
 }
 
-// Callers share the evidence of the last second, and one caller reads at a time. Errors of
-// reading are part of the evidence. A caller that gives up stores no evidence.
+// Callers share the evidence of the last second, and one caller reads at a
+// time. Errors of reading are part of the evidence. A caller whose context is
+// done stores no evidence.
 func TestLooksAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := new(database)
@@ -139,7 +140,7 @@ func TestStoppedSwitch(t *testing.T) {
 		}
 		s := machines.NewView(x, e).Look(&p)
 		if s.State != c.want || s.State == machines.Unknown && (!strings.Contains(s.Says, "ovs-vswitchd does not answer") || s.Remedy == "") {
-			t.Errorf("%s, connected %t: %s, %q, %q; want %s", c.endpoint, c.connected, s.State, s.Says, s.Remedy, c.want)
+			t.Errorf("endpoint %s, connected %t: got state %s, text %q, remedy %q; want state %s", c.endpoint, c.connected, s.State, s.Says, s.Remedy, c.want)
 		}
 	}
 }

@@ -47,6 +47,8 @@ func Open(api, rest http.Handler, host string, names ...string) http.Handler {
 			refuse(w, http.StatusForbidden, "this address does not serve requests with wait, because they would delay others; use ofdvr events -f, or the API at the address that --api names")
 		case r.URL.Query().Has("verify"):
 			refuse(w, http.StatusForbidden, "this address does not serve requests with verify, because they put load on Open vSwitch; use ofdvr trace --verify, or the API at the address that --api names")
+		case r.URL.Query().Has("all_hosts"):
+			refuse(w, http.StatusForbidden, "this address does not serve requests with all_hosts, because they put load on other hosts; use ofdvr trace, or the API at the address that --api names")
 		case crossSite(r):
 			refuse(w, http.StatusForbidden, "the page of another site asks; open the page of ofdvr itself")
 		default:

@@ -16,7 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/page"
 )
 
-// says answers everything with its name.
+// says returns a handler that answers every request with name.
 func says(name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, name) })
 }
@@ -52,7 +52,7 @@ func TestOnlyReads(t *testing.T) {
 		}
 	}
 	for _, request := range []string{
-		"GET /v1/", "GET /v1/openapi.json", "GET /v1/networks", "GET /v1/ports/vm1", "GET /v1/explain/0x1", "GET /v1/trace?from=a&to=b&verify=true", "GET /v1/trace?verify", "GET /v1/events?wait=true", "GET /v1/events?wait", "GET /v1/log",
+		"GET /v1/", "GET /v1/openapi.json", "GET /v1/networks", "GET /v1/ports/vm1", "GET /v1/explain/0x1", "GET /v1/trace?from=a&to=b&verify=true", "GET /v1/trace?verify", "GET /v1/trace?from=a&to=b&all_hosts=true", "GET /v1/events?wait=true", "GET /v1/events?wait", "GET /v1/log",
 		"GET /v1/status/", "POST /v1/complete", "PUT /v1/routers/r1/snapshot", "PATCH /v1/topology",
 	} {
 		method, path, _ := strings.Cut(request, " ")
@@ -67,7 +67,7 @@ func TestOnlyReads(t *testing.T) {
 	}
 	for _, path := range []string{"/v1//status", "/v1/./status", "/v1/ports/../status", "/v1/routers/r1/../../complete"} {
 		if w := ask("GET", at+path); w.Body.String() == "api" {
-			t.Errorf("GET %s: reaches the API as it is", path)
+			t.Errorf("GET %s reached the API without a check", path)
 		}
 	}
 	for _, path := range []string{"/metrics", "/healthz", "/readyz", "/v2", "/index.html"} {
@@ -90,7 +90,7 @@ func TestOtherSites(t *testing.T) {
 			w := httptest.NewRecorder()
 			page.Open(says("api"), says("metrics"), "host1", "host1").ServeHTTP(w, r)
 			if w.Code != want {
-				t.Errorf("%s at %q: %d, want %d", path, host, w.Code, want)
+				t.Errorf("%s from origin %q: got status %d, want %d", path, host, w.Code, want)
 			}
 		}
 	}
@@ -99,7 +99,7 @@ func TestOtherSites(t *testing.T) {
 	}
 	for site, want := range map[string]int{"same-origin": 200, "none": 200, "": 200, "same-site": 403, "cross-site": 403} {
 		if w := ask("GET", "http://localhost/v1/status", "Sec-Fetch-Site", site); w.Code != want {
-			t.Errorf("asked by %q: %d, want %d", site, w.Code, want)
+			t.Errorf("host name %q: got status %d, want %d", site, w.Code, want)
 		}
 	}
 	if w := ask("GET", "http://localhost/", "Sec-Fetch-Site", "cross-site"); w.Code != http.StatusOK {

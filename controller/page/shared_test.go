@@ -27,7 +27,7 @@ func TestExaminationsAreShared(t *testing.T) {
 			defer running.Add(-1)
 			time.Sleep(time.Duration(took.Load())) // takes no real time: synctest's clock jumps
 			if err := r.Context().Err(); err != nil || r.URL.RawQuery != "" || r.Header.Get("X") != "" || r.Method != http.MethodGet {
-				t.Errorf("the request is %s %s %v, %v", r.Method, r.URL, r.Header, err)
+				t.Errorf("the API got request %s %s with headers %v and error %v", r.Method, r.URL, r.Header, err)
 			}
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprintf(w, "%d", made.Add(1))
@@ -50,9 +50,9 @@ func TestExaminationsAreShared(t *testing.T) {
 			})
 		}
 		g.Wait()
-		time.Sleep(99 * time.Second) // less than 20 times 5 s
+		time.Sleep(99 * time.Second) // less than examineShare (20) times 5 s
 		if w := ask("GET", ""); w.Body.String() != "1" || w.Header().Get("Age") != "99" {
-			t.Errorf("after 99 s: %s, Age %s", w.Body, w.Header().Get("Age"))
+			t.Errorf("answer 99 s later: %s, Age %s", w.Body, w.Header().Get("Age"))
 		}
 		time.Sleep(time.Second)
 		took.Store(int64(30 * time.Second))
@@ -63,7 +63,7 @@ func TestExaminationsAreShared(t *testing.T) {
 		})
 		synctest.Wait()
 		if w := ask("GET", ""); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
-			t.Errorf("while a long examination is made: %d %s", w.Code, w.Body)
+			t.Errorf("answer during a long examination: %d %s", w.Code, w.Body)
 		}
 		g.Wait()
 		took.Store(0)
@@ -71,11 +71,11 @@ func TestExaminationsAreShared(t *testing.T) {
 		ask("GET", "")
 		time.Sleep(59 * time.Second)
 		if w := ask("GET", ""); w.Body.String() != "3" {
-			t.Errorf("59 s after a short one: %s", w.Body)
+			t.Errorf("answer 59 s after a short examination: %s, want 3", w.Body)
 		}
 		time.Sleep(time.Second)
 		if w := ask("GET", ""); w.Body.String() != "4" {
-			t.Errorf("a minute after a short one: %s", w.Body)
+			t.Errorf("answer a minute after a short examination: %s, want 4", w.Body)
 		}
 	})
 }

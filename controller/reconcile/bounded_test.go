@@ -129,7 +129,7 @@ func TestFlowReaderIsBounded(t *testing.T) {
 			bytes += r.flows[i].Size()
 		}
 		if len(r.flows) > 4*maxUnwanted || bytes > 4*maxUnwantedBytes {
-			t.Errorf("%s: %d flows with %d bytes are kept", c.name, len(r.flows), bytes)
+			t.Errorf("%s: the reader keeps %d flows with %d bytes", c.name, len(r.flows), bytes)
 		}
 		if c.err == nil && len(r.flows)+r.beyond.Ours+r.beyond.Foreign != 30*maxUnwanted {
 			t.Errorf("%s: %d flows, and %+v", c.name, len(r.flows), r.beyond)
@@ -147,7 +147,7 @@ func TestFarTooManyFlowsWithoutMemory(t *testing.T) {
 			t.Errorf("%+v, with %d flows", rep, sw.now().flows.Len())
 		}
 		if n := sw.now().reads; n < 3 {
-			t.Errorf("the switch was read %d times, so memory was available", n)
+			t.Errorf("the switch was read only %d times, so memory was available", n)
 		}
 	})
 }
@@ -178,7 +178,7 @@ func TestSwitchesShareMemory(t *testing.T) {
 		s := budget.Share("")
 		r, n := fill(s)
 		if groupTable.sort(r.groups); r.beyond.Ours+r.beyond.Foreign+n != 30_000 {
-			t.Errorf("%d are kept, and %+v are not", n, r.beyond)
+			t.Errorf("%d groups are kept, and %+v are counted only; want 30,000 together", n, r.beyond)
 		}
 		if _, ok := groupTable.get(r.groups, 7); !ok {
 			t.Error("the desired group is missing")
@@ -187,7 +187,7 @@ func TestSwitchesShareMemory(t *testing.T) {
 		shares = append(shares, s)
 	}
 	if most := (all + 50*2*ownBytes) / entryBytes; total > most {
-		t.Errorf("%d are kept, want %d at most", total, most)
+		t.Errorf("all readers keep %d groups, want at most %d", total, most)
 	}
 	for _, s := range shares {
 		s.Free()
@@ -231,7 +231,7 @@ func TestFlowUpdatesAreBounded(t *testing.T) {
 		r.Noticed(updates)
 	}
 	if !c.reread || !r.inbox.lost || len(r.inbox.updates) > 0 {
-		t.Errorf("after %d bytes: %v, %v, %d updates", n*sizeOf(updates), c.reread, r.inbox.lost, len(r.inbox.updates))
+		t.Errorf("after updates of %d bytes: %v, %v, %d updates", n*sizeOf(updates), c.reread, r.inbox.lost, len(r.inbox.updates))
 	}
 
 	poor, told := New(Config{Budget: ofconn.NewBudget(0, nil)}), 0
@@ -242,6 +242,6 @@ func TestFlowUpdatesAreBounded(t *testing.T) {
 		}
 	}
 	if most := ownBytes + 2*sizeOf(updates); told > most {
-		t.Errorf("without memory %d bytes are remembered, want %d at most", told, most)
+		t.Errorf("a reconciler without memory keeps %d bytes of updates, want at most %d", told, most)
 	}
 }

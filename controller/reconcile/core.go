@@ -44,9 +44,9 @@ type act struct {
 	set   []ofproto.Mod // meters to add or modify; for commit, groups to add or modify
 	delta ofproto.Delta // for commit
 	drop  []ofproto.Mod // meters or groups to delete
-	plain bool          // for commit: send each change by itself, not in a bundle
+	plain bool          // a commit sends each change by itself, not in a bundle
 	gen   uint64        // generation of the program that the switch holds after the action; 0 before the first program
-	until time.Time     // if idle: the time of the next call of method next; zero means after the next event
+	until time.Time     // for idle, the time of the next call of method next; zero means after the next event
 }
 
 type kind uint8
@@ -150,7 +150,7 @@ func (c *core) decide(now time.Time) act {
 		c.state = Waiting
 		return act{}
 	case now.Before(c.retryAt):
-		return act{until: c.retryAt} // the state stays that of the failed action
+		return act{until: c.retryAt} // keeps the state of the failed action
 	case c.role != role:
 		c.state = Claiming
 		return act{kind: claim, role: role}
@@ -278,7 +278,7 @@ func (c *core) succeeded(now time.Time) {
 	if c.deletable() > 0 && len(a.delta.Delete) > 0 {
 		c.readOn()
 	} else if a.gen != 0 {
-		c.confirmed = a.gen // even if a newer program has arrived
+		c.confirmed = a.gen // holds even if a newer program has arrived
 	}
 	for _, ref := range c.refused {
 		if len(a.delta.Delete) > 0 && errors.Is(ref.Err, ofproto.ErrTableFull) || len(a.set) > 0 && lacks(ref.Err) {

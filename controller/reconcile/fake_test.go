@@ -28,8 +28,8 @@ type fakeSwitch struct {
 
 	refuses  func(ofproto.Flow) bool                     // nil means that it refuses no flow
 	refuse   func(ofproto.Mod) ofproto.ErrorCode         // the error for a change of a group or meter; nil means no error
-	alters   func(ofproto.Flow) ofproto.Flow             // returns the flow as it is stored; nil means unchanged
-	warps    func(ofproto.GroupEntry) ofproto.GroupEntry // returns the group as it is stored; nil means unchanged
+	alters   func(ofproto.Flow) ofproto.Flow             // returns the flow that the switch stores instead; nil means that it stores the flow unchanged
+	warps    func(ofproto.GroupEntry) ofproto.GroupEntry // returns the group that the switch stores instead; nil means that it stores the group unchanged
 	lose     int                                         // number of commits to apply without an answer
 	unread   int                                         // number of readings that fail
 	noBundle bool                                        // the switch does not support bundles
@@ -47,7 +47,7 @@ type fakeState struct {
 
 	reads, commits, programs, mods int
 	sent                           []string // each request, formatted by words
-	crashed                        bool     // a bundle came that would crash Open vSwitch
+	crashed                        bool     // the switch received a bundle that would crash Open vSwitch
 }
 
 // words formats a request. It lists groups and meters, but only the number of flows.

@@ -135,7 +135,7 @@ type Reconciler struct {
 
 	mu      sync.Mutex
 	inbox   inbox
-	updates quota         // for flow updates until the next reading
+	updates quota         // quota for flow updates until the next reading
 	arrived chan struct{} // capacity 1; full if inbox is not empty
 }
 
@@ -271,7 +271,7 @@ func (r *Reconciler) publish() {
 		return
 	}
 	if rep.Foreign > r.last.Foreign && r.core.foreign == ReportForeign {
-		r.log.Warn("the bridge has flows, groups or meters of other programs, they are left alone", zap.Int("number", rep.Foreign))
+		r.log.Warn("the bridge has flows, groups or meters of other programs, they stay unchanged", zap.Int("number", rep.Foreign))
 	}
 	r.last = rep
 	r.cfg.Report(rep)

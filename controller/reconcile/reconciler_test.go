@@ -19,7 +19,7 @@ func TestWaitsForIntent(t *testing.T) {
 	reconcile(t, sw, Config{}, func(s *subject) {
 		time.Sleep(time.Hour) // virtual
 		if s.last(); s.rep.State != Waiting || sw.now().role != 0 || sw.now().reads+sw.now().commits > 0 {
-			t.Errorf("%v with %d reads and %d commits before the first program", s.rep.State, sw.now().reads, sw.now().commits)
+			t.Errorf("state %v, %d reads and %d commits before the first program", s.rep.State, sw.now().reads, sw.now().commits)
 		}
 	})
 }
@@ -48,7 +48,7 @@ func TestQuarantines(t *testing.T) {
 			t.Errorf("%+v", rep)
 		}
 		if f, _ := sw.now().flows.Get(old.FlowKey); f != old {
-			t.Errorf("the flow that the refused flow would replace is now %v", f)
+			t.Errorf("the flow that the refused flow should replace: got %v", f)
 		}
 		time.Sleep(time.Hour) // virtual
 		if s.last(); sw.now().commits < 10 || sw.now().commits > 40 {
@@ -57,7 +57,7 @@ func TestQuarantines(t *testing.T) {
 		sw.set(func() { sw.refuses = nil })
 		time.Sleep(lastRetry)
 		if rep := s.last(); rep.State != Settled || rep.Installed != 3 || len(rep.Refused) != 0 || !sw.now().flows.Equal(want) {
-			t.Errorf("after the switch accepts it: %+v", rep)
+			t.Errorf("report after the switch accepts the flow: %+v", rep)
 		}
 	})
 }
@@ -86,7 +86,7 @@ func TestTableFull(t *testing.T) {
 	reconcile(t, sw, Config{}, func(s *subject) {
 		s.want(1, flows(fs...))
 		if rep := s.last(); rep.State != Degraded || rep.Installed != 100 || len(rep.Refused) != 900 || sw.now().commits+sw.now().programs > maxRounds+2 {
-			t.Errorf("%v with %d flows and %d refusals after %d commits", rep.State, rep.Installed, len(rep.Refused), sw.now().commits+sw.now().programs)
+			t.Errorf("state %v with %d flows and %d refusals after %d commits", rep.State, rep.Installed, len(rep.Refused), sw.now().commits+sw.now().programs)
 		}
 		keep := sw.now().flows
 		var half []ofproto.Flow
@@ -100,7 +100,7 @@ func TestTableFull(t *testing.T) {
 		}
 		s.want(2, flows(half...))
 		if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(flows(half...)) {
-			t.Errorf("after half were replaced: %v, %d of %d flows", rep.State, rep.Installed, rep.Wanted)
+			t.Errorf("after half of the flows were replaced: state %v, %d of %d flows", rep.State, rep.Installed, rep.Wanted)
 		}
 	})
 }
@@ -111,7 +111,7 @@ func TestReadsAfterUnknownOutcome(t *testing.T) {
 	reconcile(t, sw, Config{}, func(s *subject) {
 		s.want(1, flows(flow(1, 1)))
 		if rep := s.last(); rep.State != Settled || rep.Installed != 1 || sw.now().reads != 2 || sw.now().mods != 1 {
-			t.Errorf("%+v after %d reads and %d changes", rep, sw.now().reads, sw.now().mods)
+			t.Errorf("report %+v after %d reads and %d changes", rep, sw.now().reads, sw.now().mods)
 		}
 	})
 }
@@ -135,7 +135,7 @@ func TestUnreadSwitch(t *testing.T) {
 	reconcile(t, sw, Config{}, func(s *subject) {
 		for i, want := range []ofproto.Set{flows(flow(1, 1)), flows(flow(1, 2)), flows(flow(2, 2))} {
 			sw.set(func() { sw.unread = maxMisread - 1 })
-			s.Lost() // otherwise the reconciler would use the known holdings
+			s.Lost() // forces a reading: otherwise the reconciler would use the known holdings
 			s.want(uint64(i+1), want)
 			if rep := s.last(); !errors.Is(rep.Unread, context.DeadlineExceeded) || rep.State != Reading {
 				t.Errorf("%+v", rep)
@@ -167,7 +167,7 @@ func TestWithoutBundles(t *testing.T) {
 		s.want(1, flows(flow(1, 1)))
 		s.want(2, flows(flow(1, 1), flow(2, 2)))
 		if rep := s.last(); rep.State != Settled || sw.now().commits != 1 || sw.now().programs == 0 || !sw.now().flows.Equal(flows(flow(1, 1), flow(2, 2))) {
-			t.Errorf("%+v after %d bundles; the switch has\n%v", rep, sw.now().commits, sw.now().flows)
+			t.Errorf("report %+v after %d bundles; the switch has\n%v", rep, sw.now().commits, sw.now().flows)
 		}
 	})
 }
@@ -185,7 +185,7 @@ func TestRepairsDrift(t *testing.T) {
 			start := time.Now()
 			sw.others(drift)
 			if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(want) || sw.now().mods != 1 || sw.now().reads != 1 || time.Since(start) > 0 {
-				t.Errorf("%v: %+v after %v, %d changes and %d reads; the switch has\n%v", drift, rep, time.Since(start), sw.now().mods, sw.now().reads, sw.now().flows)
+				t.Errorf("%v: report %+v after %v, %d changes and %d reads; the switch has\n%v", drift, rep, time.Since(start), sw.now().mods, sw.now().reads, sw.now().flows)
 			}
 		})
 	}
@@ -223,7 +223,7 @@ func TestAudit(t *testing.T) {
 		sw.set(func() { sw.groups, sw.meters = groups(alienGroup(5)), theMeters(alienMeter(6)) })
 		time.Sleep(time.Minute)
 		if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(want) || sw.now().mods != 3 || len(sw.now().groups)+len(sw.now().meters) > 0 {
-			t.Errorf("%+v after %d changes; the switch has %v", rep, sw.now().mods, sw.now())
+			t.Errorf("report %+v after %d changes; the switch has %v", rep, sw.now().mods, sw.now())
 		}
 	})
 }
@@ -241,16 +241,16 @@ func TestForeignFlows(t *testing.T) {
 				held = want.With(alien(7, 1), alien(8, 1))
 			}
 			if rep := s.last(); rep.State != Settled || rep.Foreign != left || !sw.now().flows.Equal(held) {
-				t.Errorf("policy %d: %+v; the switch has\n%v", policy, rep, sw.now().flows)
+				t.Errorf("policy %d: report %+v; the switch has\n%v", policy, rep, sw.now().flows)
 			}
 			s.want(2, flows(flow(2, 2))) // foreign flows are still foreign
 			if rep := s.last(); rep.State != Settled || rep.Foreign != left {
-				t.Errorf("policy %d: %+v after a change", policy, rep)
+				t.Errorf("policy %d: report %+v after a change of the program", policy, rep)
 			}
 			s.foreign = RemoveForeign // now the policy changes
 			s.want(3, flows(flow(2, 2)))
 			if rep := s.last(); rep.State != Settled || rep.Foreign != 0 || !sw.now().flows.Equal(flows(flow(2, 2))) || len(sw.now().groups) > 0 {
-				t.Errorf("policy %d, then to remove: %+v; the switch has\n%v", policy, rep, sw.now().flows)
+				t.Errorf("after the policy changed from %d to remove: report %+v; the switch has\n%v", policy, rep, sw.now().flows)
 			}
 		})
 	}
@@ -279,7 +279,7 @@ func TestStorm(t *testing.T) {
 		}
 		s.want(2, flows(flow(1, 3)))
 		if rep := s.last(); rep.State != Settled {
-			t.Errorf("a change of the program is delayed: %+v", rep)
+			t.Errorf("report after a change of the program, which should be sent at once: %+v", rep)
 		}
 	})
 }
@@ -307,7 +307,7 @@ func TestUnstableFlow(t *testing.T) {
 		}
 		s.want(2, flows(flow(1, 2), flow(2, 2)))
 		if rep := s.last(); rep.State != Settled {
-			t.Errorf("after a change of the program: %+v", rep)
+			t.Errorf("report after a change of the program: %+v", rep)
 		}
 	})
 }
@@ -466,7 +466,7 @@ func TestConverges(t *testing.T) {
 			time.Sleep(demotion + 2*lastRetry + 3*time.Minute) // virtual; longer than every retry and audit
 			rep := s.last()
 			if rep.State != Settled && rep.State != Degraded || rep.Generation != gen || rep.Wanted != want.Flows.Len() {
-				problem = fmt.Sprintf("wanted %d flows in generation %d: %+v", want.Flows.Len(), gen, rep)
+				problem = fmt.Sprintf("report for %d flows in generation %d: %+v", want.Flows.Len(), gen, rep)
 			}
 			if p := excuses(sw.now(), want, rep); p != "" {
 				problem = p
@@ -496,7 +496,7 @@ func excuses(sw fakeState, want Holdings, rep Report) string {
 			}
 		}
 	}
-	used := make(map[any]bool) // groups and meters that entries need which stay because their replacement is refused
+	used := make(map[any]bool) // groups and meters of flows that stay because their replacement was refused
 	for _, f := range d.Modify {
 		used[f.FlowKey] = true
 	}
@@ -514,16 +514,16 @@ func excuses(sw fakeState, want Holdings, rep Report) string {
 	}
 	for h, w := range groupTable.diff(sw.groups, want.Groups) {
 		if w == nil && !used[h.ID] || w != nil && !refusals[w.ID] {
-			return fmt.Sprintf("group %v is to be %v; %+v, %s", h, w, rep, sw.differs(want))
+			return fmt.Sprintf("group %v, want %v; report %+v, %s", h, w, rep, sw.differs(want))
 		}
 	}
 	for h, w := range meterTable.diff(sw.meters, want.Meters) {
 		if w == nil && !used[h.ID] || w != nil && !refusals[w.ID] {
-			return fmt.Sprintf("meter %v is to be %v; %+v, %s", h, w, rep, sw.differs(want))
+			return fmt.Sprintf("meter %v, want %v; report %+v, %s", h, w, rep, sw.differs(want))
 		}
 	}
 	if len(d.Delete) > 0 || rep.Installed != want.Flows.Len()-len(d.Modify)-len(d.Add) {
-		return fmt.Sprintf("%d flows are left over: %+v", len(d.Delete), rep)
+		return fmt.Sprintf("%d unwanted flows are left, or the number of installed flows is wrong: %+v", len(d.Delete), rep)
 	}
 	return ""
 }
@@ -574,7 +574,7 @@ func TestConfirmsUnderWay(t *testing.T) {
 				t.Errorf("the reconciler settled before generation %d, so the test did not keep it busy", gen)
 			}
 			if confirmed := s.rep.Confirmed; confirmed+2 < gen {
-				t.Errorf("generation %d is being committed, but only %d is reported as confirmed", gen, confirmed)
+				t.Errorf("generation %d is being committed, but the report has %d as confirmed", gen, confirmed)
 			}
 			s.mu.Unlock()
 			if gen++; gen < programs {

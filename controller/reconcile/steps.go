@@ -8,11 +8,12 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// steps has the changes from the contents of a switch to the desired contents, in the order of
-// their execution. A group or meter is added before the flows that refer to it, and deleted after
-// them, because with it the switch would delete these flows too. Deleting groups at the end of a
-// bundle also avoids a crash: Open vSwitch (3.1) aborts when it has to undo the deletion of a group
-// in use.
+// steps has the changes from the contents of a switch to the desired contents,
+// in the order of their execution. A group or meter is added before the flows
+// that refer to it, and deleted after them, because the switch would delete
+// these flows together with the group or meter. Deleting groups at the end of a
+// bundle also avoids a crash: Open vSwitch (3.1) aborts when it has to undo the
+// deletion of a group in use.
 type steps struct {
 	meters []ofproto.Mod // meters to add or modify, which cannot be in a bundle
 
@@ -214,8 +215,9 @@ func about(m ofproto.Mod) any {
 	return nil
 }
 
-// sameChange reports whether a and b, which change the same entry, have the same result.
-// Adding and modifying are equivalent.
+// sameChange reports whether a and b, which change the same entry, have the
+// same result. An addition and a modification of the same entry have the same
+// result.
 func sameChange(a, b ofproto.Mod) bool {
 	switch a := a.(type) {
 	case ofproto.FlowMod:

@@ -119,7 +119,7 @@ func TestFakeIsLikeOpenVSwitch(t *testing.T) {
 		}
 		same := func(rt *rapid.T, what string, a, b error) {
 			if x, y := outcome(a), outcome(b); x != y {
-				rt.Fatalf("%s: the fake returns\n%s\nOpen vSwitch returns\n%s", what, x, y)
+				rt.Fatalf("%s: the fake switch returns\n%s\nOpen vSwitch returns\n%s", what, x, y)
 			}
 		}
 		rt.Repeat(map[string]func(*rapid.T){

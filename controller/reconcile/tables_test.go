@@ -70,7 +70,7 @@ func TestSendsOnlyDifferences(t *testing.T) {
 			tt.change(&want)
 			s.wantAll(1, want)
 			if rep := s.last(); rep.State != Settled || rep.Confirmed != 1 || !slices.Equal(sw.now().sent, tt.sent) || sw.now().differs(want) != "" {
-				t.Errorf("%+v after %q, want %q; %s", rep, sw.now().sent, tt.sent, sw.now().differs(want))
+				t.Errorf("report %+v after requests %q, want %q; %s", rep, sw.now().sent, tt.sent, sw.now().differs(want))
 			}
 		})
 	}
@@ -128,7 +128,7 @@ func TestQuarantinesTables(t *testing.T) {
 			sw.set(func() { sw.refuse = nil })
 			time.Sleep(lastRetry)
 			if rep := s.last(); rep.State != Settled || sw.now().differs(routed()) != "" {
-				t.Errorf("%s: after the switch accepts it: %+v; %s", name, rep, sw.now().differs(routed()))
+				t.Errorf("%s: report after the switch accepts the entry: %+v; %s", name, rep, sw.now().differs(routed()))
 			}
 		})
 	}
@@ -180,7 +180,7 @@ func TestRepairsTables(t *testing.T) {
 			time.Sleep(tt.after)
 			rep := s.last()
 			if rep.State != Settled || len(rep.Refused) > 0 || sw.now().differs(routed()) != "" || sw.now().reads < 2 || sw.now().reads > 3 || sw.now().commits > 1 {
-				t.Errorf("%s: %+v after %d readings and %q; %s", tt.name, rep, sw.now().reads, sw.now().sent, sw.now().differs(routed()))
+				t.Errorf("%s: report %+v after %d readings and requests %q; %s", tt.name, rep, sw.now().reads, sw.now().sent, sw.now().differs(routed()))
 			}
 			lines := logged.FilterMessageSnippet("repaired flows, groups or meters").All()
 			if len(lines) != 1 || lines[0].ContextMap()[tt.note] != int64(1) {
@@ -317,6 +317,6 @@ func TestSharedListsAreNotCompared(t *testing.T) {
 		t.Errorf("compared %d entries", looked)
 	}
 	if got := counting.apply(many, nil); &got[0] != &many[0] {
-		t.Error("a list that does not change is copied")
+		t.Error("applying no change copies the list")
 	}
 }

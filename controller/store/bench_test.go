@@ -61,7 +61,7 @@ func BenchmarkCommitMany(b *testing.B) {
 	}
 	s, _ := full(b)
 	b.Run("disk", run(s))
-	memory := open(b, b.TempDir()) // in memory, if TMPDIR is
+	memory := open(b, b.TempDir()) // a store in memory if TMPDIR is in memory
 	commit(b, memory, 1, routing.Change{Put: site(many)})
 	b.Run("memory", run(memory))
 	b.Run("empty", func(b *testing.B) {

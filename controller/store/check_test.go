@@ -79,7 +79,7 @@ func TestCheckDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := store.Check(s.Path())
-	if err != nil || r.Ports != 3 || len(r.Problems) != 3 { // two ports are damaged, and the count is wrong
+	if err != nil || r.Ports != 3 || len(r.Problems) != 3 { // want two problems of damaged ports and one of the wrong count
 		t.Fatalf("%+v, %v", r, err)
 	}
 	for _, p := range r.Problems {
@@ -89,7 +89,7 @@ func TestCheckDamaged(t *testing.T) {
 	}
 	for _, p := range m.Ports[:2] {
 		if text := errors.Join(r.Problems...).Error(); !strings.Contains(text, p.ID) {
-			t.Errorf("%s does not name port %s", text, p.ID)
+			t.Errorf("problem %s does not name port %s", text, p.ID)
 		}
 	}
 }

@@ -13,10 +13,11 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// Commit applies changes in order and makes the result durable as the given revision, in one step.
-// When it returns nil, the result is on disk. After an error the contents are usually unchanged,
-// but they may have changed if the disk failed late. [Store.Load] returns the contents on disk. If
-// they have changed, Commit returns [ErrChanged] until the next Load.
+// Commit applies changes in order and makes the result durable as the given
+// revision, in one step. When it returns nil, the result is on disk. After an
+// error the contents are usually unchanged, but they may have changed if the
+// disk failed during the last step. [Store.Load] returns the contents on disk.
+// If they have changed, Commit returns [ErrChanged] until the next Load.
 //
 // After each error, the file is opened and checked again. Errors wrap [ErrFull], [ErrReadOnly],
 // [ErrCorrupt], [ErrChanged], [ErrClosed] or the operating system's error.

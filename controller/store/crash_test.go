@@ -87,7 +87,7 @@ func TestKill(t *testing.T) {
 	if o.revision < 2000 {
 		t.Errorf("only %d commits", o.revision)
 	}
-	t.Logf("%d commits, %d kills, %d of them after the write and before the confirmation", o.revision, kills, inFlight)
+	t.Logf("%d commits, %d kills, %d of these between the write and the confirmation", o.revision, kills, inFlight)
 }
 
 // writeAndKill lets a process confirm some commits, kills it a while later, and returns the

@@ -100,7 +100,7 @@ func TestDamage(t *testing.T) {
 		}
 	}
 	for _, m := range mutations {
-		t.Logf("%-20s refused %4d, no harm %4d", m.name, refused[m.name], unharmed[m.name])
+		t.Logf("%-20s: refused %4d times, harmless %4d times", m.name, refused[m.name], unharmed[m.name])
 		if m.harmless && refused[m.name] > 0 || !m.harmless && refused[m.name] == 0 {
 			t.Errorf("%s: refused %d times", m.name, refused[m.name])
 		}
@@ -117,7 +117,7 @@ func survives(path string, b []byte, o *oracle) error {
 		c, err = s.Load(nil)
 	}
 	if after, readErr := os.ReadFile(path); readErr != nil || !bytes.Equal(b, after) {
-		return fmt.Errorf("the file has changed (%v); the other error: %v", readErr, err)
+		return fmt.Errorf("the file has changed, or cannot be read (%v); result of opening and loading it: %v", readErr, err)
 	}
 	if err != nil {
 		return err

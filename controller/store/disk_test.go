@@ -123,7 +123,7 @@ func TestFull(t *testing.T) {
 		if !errors.Is(err, store.ErrFull) || r < 3 {
 			t.Fatalf("commit %d: %v", r, err)
 		}
-		for range 3 { // repeatedly
+		for range 3 { // the commit fails each time
 			if err := s.Commit(r, true, change); !errors.Is(err, store.ErrFull) {
 				t.Errorf("commit %d again: %v", r, err)
 			}
@@ -192,7 +192,7 @@ func TestSyncFails(t *testing.T) {
 	for range 2 {
 		err := s.Commit(2, true, change)
 		if err == nil || errors.Is(err, store.ErrCorrupt) {
-			t.Fatalf("commit to a disk without room: %v", err)
+			t.Fatalf("commit to a full disk: %v", err)
 		}
 		t.Log(err)
 		if diff := differ(o.contents(), load(t, s)); diff != "" {

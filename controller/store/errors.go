@@ -25,7 +25,7 @@ var (
 	ErrFull = errors.New("there is no room for the store")
 	// ErrChanged means that the contents on disk differ from the contents last loaded or
 	// committed. [Store.Load] returns the current contents.
-	ErrChanged = errors.New("the store is not as it was last loaded or written")
+	ErrChanged = errors.New("the store has changed since it was last loaded or written")
 	// ErrClosed means that the Store is closed.
 	ErrClosed = errors.New("the store is closed")
 )

@@ -57,11 +57,11 @@ func TestForeignFiles(t *testing.T) {
 				}
 				after, err := os.Lstat(path)
 				if err != nil || !os.SameFile(before, after) || after.Mode() != before.Mode() {
-					t.Errorf("the file is %v now, %v", after, err)
+					t.Errorf("the foreign file was replaced or its mode has changed: %v, %v", after, err)
 				}
 			}
 			if data, err := os.ReadFile(theirs); err != nil || !slices.Equal(data, now) {
-				t.Errorf("the foreign file has changed, %v", err)
+				t.Errorf("the contents of the foreign file have changed: %v", err)
 			}
 			if names := list(t, filepath.Dir(theirs)); len(names) != 1 {
 				t.Errorf("the directory has %q", names)

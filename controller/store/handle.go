@@ -14,7 +14,8 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// A handle is an open and locked file. It was sound when it was opened.
+// A handle is an open and locked file. Its contents were checked when it was
+// opened.
 type handle struct {
 	file   *os.File
 	db     *bbolt.DB // owns file, and closes it; nil if the store is read-only

@@ -84,7 +84,7 @@ func TestMigrateAgain(t *testing.T) {
 	old := read(t, path)
 	open(t, dir)
 	if !bytes.Equal(kept, read(t, path+".v0")) || !bytes.Equal(old, read(t, path+".v0.1")) {
-		t.Error("the copies differ from the earlier copy and the old file")
+		t.Error("the earlier copy has changed, or the new copy differs from the old file")
 	}
 }
 
@@ -119,7 +119,7 @@ func TestMigrateFails(t *testing.T) {
 				t.Errorf("the directory has %q", names)
 			}
 			if n := len(load(t, open(t, dir)).Model.Ports); n != 500 {
-				t.Errorf("the working migration finds %d ports", n)
+				t.Errorf("the successful migration found %d ports", n)
 			}
 		})
 	}

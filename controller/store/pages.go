@@ -48,7 +48,7 @@ type pager struct {
 	high     uint64   // pages below it are in use or free
 	root     uint64   // page of the root bucket
 	freelist uint64   // page of the list of free pages, or noFreelist
-	used     []uint64 // one bit for each page: it is in use
+	used     []uint64 // one bit for each page, set if the page is in use
 	depths   [][]byte // a page at each depth of the tree
 
 	// damaged is called with each error. If it returns an error, reading ends with that error.

@@ -180,7 +180,7 @@ func TestSize(t *testing.T) {
 		}
 		size := s.Size()
 		if size.Bytes != info.Size() || size.Free < 0 || size.Free >= size.Bytes {
-			t.Errorf("%s: the size is %+v, and the file has %d bytes", when, size, info.Size())
+			t.Errorf("%s: Size returns %+v, but the file has %d bytes", when, size, info.Size())
 		}
 		return size
 	}
@@ -195,14 +195,14 @@ func TestSize(t *testing.T) {
 	commit(t, s, 2, routing.Change{Delete: ids})
 	empty := same("without ports")
 	if empty.Free < full.Free+full.Bytes/4 {
-		t.Errorf("the size of the empty store is %+v; before the deletion it was %+v", empty, full)
+		t.Errorf("the size after all objects were deleted is %+v; before, it was %+v", empty, full)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, dir)
 	if again := same("when it is open again"); again.Free < empty.Free {
-		t.Errorf("the size is %+v after reopening, and was %+v before", again, empty)
+		t.Errorf("the size after reopening is %+v, and was %+v before", again, empty)
 	}
 }
 
@@ -222,7 +222,7 @@ func TestProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(told) < 5 || told[0] != 0 || told[len(told)-1] != want || !slices.IsSorted(told) {
-		t.Errorf("progress %v, want from 0 to %d", told, want)
+		t.Errorf("progress was called with %v, want 0 to %d", told, want)
 	}
 }
 

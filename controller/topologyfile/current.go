@@ -15,8 +15,8 @@ import (
 type version struct {
 	mu     sync.Mutex
 	sum    [sha256.Size]byte // of its content
-	failed bool              // it could not be read
-	info   fs.FileInfo       // of the file when it had this content; nil if not known
+	failed bool              // the file could not be read
+	info   fs.FileInfo       // info of the file when the file had this content; nil if not known
 }
 
 // clockStep is longer than the resolution of a file's times. A file that changed more recently may

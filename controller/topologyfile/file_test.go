@@ -49,7 +49,7 @@ func TestLoadWaitsForWriter(t *testing.T) {
 	}
 	select {
 	case got := <-done:
-		t.Fatalf("loaded %+v while it was being written", got)
+		t.Fatalf("Load returned %+v while another process was writing", got)
 	default:
 	}
 	if err := w.Close(); err != nil {
@@ -72,7 +72,7 @@ func TestLoadFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c, err := f.Load(t.Context()); err != nil || c.Err == nil {
-		t.Errorf("a file without objects was loaded: %v, %+v", err, c)
+		t.Errorf("Load of a file without objects returned error %v and %+v", err, c)
 	}
 	w, err := os.OpenFile(path, os.O_WRONLY, 0) // stays open
 	if err != nil {

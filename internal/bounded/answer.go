@@ -27,7 +27,7 @@ type answer struct {
 	chunks  [][]byte
 	size    int
 	readers map[*reader]bool
-	cut     bool // its readers were too slow, so its memory was freed
+	cut     bool // the memory of the answer was freed because its readers were too slow
 }
 
 // A reader is a client that reads an answer.
@@ -104,7 +104,7 @@ func (an *answer) end(cut bool) {
 		if rd.reads {
 			rd.control.SetWriteDeadline(time.Now()) // an error means that the client has disconnected
 		}
-		if cut { // also readers that have not begun
+		if cut { // disconnect also readers that have not begun to read
 			an.owner.Limited(ReasonResponseMemory)
 		}
 	}

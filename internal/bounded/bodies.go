@@ -62,9 +62,10 @@ type Body struct {
 	refused bool
 }
 
-// Receive reads a request body of less than most bytes. The caller must call Release after using
-// the body. If the memory is used up, the slowest incomplete body is refused that uses more than an
-// equal share of the memory. So small bodies are not refused because of large ones.
+// Receive reads a request body of less than most bytes. The caller must call
+// Release after using the body. If the memory is used up, one incomplete body
+// is refused: the slowest of those that use more than an equal share of the
+// memory. So small bodies are not refused because of large ones.
 func (s *Bodies) Receive(ctx context.Context, w http.ResponseWriter, r *http.Request, most int) (*Body, error) {
 	b := &Body{of: s, r: r, control: http.NewResponseController(w), began: time.Now()}
 	err := tooLong(most)

@@ -40,7 +40,7 @@ func TestRefusedBodiesAreReported(t *testing.T) {
 			first := dial(t, addr)
 			fmt.Fprintf(first, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", c.length, strings.Repeat(" ", c.sent))
 			if c.reason == ReasonBodyMemory { // the first body must keep its memory
-				until(t, "the first body to have its memory", func() bool {
+				until(t, "the first body to have reserved memory", func() bool {
 					bodies.mu.Lock()
 					defer bodies.mu.Unlock()
 					return bodies.held >= c.length
@@ -67,11 +67,11 @@ func TestSmallBodiesAreKept(t *testing.T) {
 	}
 	small, slow, fast := body(5, 0), body(40, 20), body(50, 50)
 	if _, err := fast.take(80); err != nil || !slow.refused || small.refused {
-		t.Errorf("the faster large body: %v; the slower one is refused: %t, the small one: %t", err, slow.refused, small.refused)
+		t.Errorf("the faster large body: %v; the slower large body was refused: %t; the small body was refused: %t", err, slow.refused, small.refused)
 	}
 	slow.Release()
 	delete(s.coming, slow)
 	if _, err := fast.take(100); !errors.Is(err, ErrNoRoom) || small.refused {
-		t.Errorf("the large body: %v; the small one is refused: %t", err, small.refused)
+		t.Errorf("the large body: %v; the small body was refused: %t", err, small.refused)
 	}
 }

@@ -100,7 +100,7 @@ func (c *client) answer() (int, string, error) {
 func (c *client) want(status int, text string) {
 	c.t.Helper()
 	if s, got, err := c.answer(); s != status || !strings.Contains(got, text) || err != nil {
-		c.t.Errorf("the response is %d, %v: %.200s; want %d, %.200s", s, err, got, status, text)
+		c.t.Errorf("got response %d, error %v: %.200s; want %d, %.200s", s, err, got, status, text)
 	}
 }
 
@@ -258,7 +258,7 @@ func TestRefusals(t *testing.T) {
 	}
 	some := serve(t, a.AtMost(1, mux))
 	dial(t, some).ask("/hold")
-	<-held // otherwise the next client may take its place
+	<-held // wait until this client holds its place, so that the next client does not get it
 	c = dial(t, some)
 	c.ask("/gone")
 	c.want(503, "too many clients")

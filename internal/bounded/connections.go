@@ -71,7 +71,7 @@ func (c *Connections) take(nc net.Conn, s http.ConnState) (victim net.Conn) {
 		c.open[nc] = u
 		return nil
 	case s != http.StateNew:
-		return nil // it is already being closed
+		return nil // nc is already being closed
 	}
 	if len(c.open) >= c.Most {
 		var least use

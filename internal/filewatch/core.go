@@ -12,7 +12,7 @@ type pace struct {
 	burst time.Duration // maximum delay of that look by further events
 	grace time.Duration // time that an error must last; an editor may remove and recreate the file
 	apart time.Duration // time between the two reads that must be equal if there are no leases
-	busy  time.Duration // first delay until the next look at a file that is open for writing; it doubles each time
+	busy  time.Duration // first delay until the next look at a file that is open for writing; the delay doubles each time
 	slow  time.Duration // maximum of that delay, which is needed because closing a file causes no event
 	long  time.Duration // time after which a writer is reported
 	poll  time.Duration // interval of looks without events, in case an event was missed
@@ -56,10 +56,10 @@ type core struct {
 	blind    bool  // the kernel does not report every change; set by the caller
 
 	due   time.Time // time of the next look without events
-	idles bool      // due is only a periodic look (pace.poll)
+	idles bool      // the look at due has no reason but pace.poll
 
 	dirty        bool      // there were events since the last look
-	first, quiet time.Time // if dirty: the time of the first event, and the time of the look after the events
+	first, quiet time.Time // time of the first event, and time of the look after the events; unused unless dirty
 
 	doubt     doubt         // the result that must be confirmed before it is reported
 	backoff   time.Duration // time until the next look at a file that is open for writing
@@ -69,7 +69,7 @@ type core struct {
 // A doubt is a result that must be confirmed by another look. The zero doubt means no such result.
 type doubt struct {
 	failed bool  // the file could not be read, with any error
-	state  state // otherwise, the state that was read
+	state  state // the state that was read, unless failed
 	stamp  stamp
 	since  time.Time
 }
@@ -113,7 +113,7 @@ func (c *core) next() time.Time {
 	return c.due
 }
 
-// idle reports whether a look would be only periodic at this time.
+// idle reports whether a look at this time would have no reason but pace.poll.
 func (c *core) idle(now time.Time) bool { return c.idles && !c.dirty && !now.Before(c.due) }
 
 // same records that a look found no change.

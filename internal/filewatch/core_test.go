@@ -22,7 +22,7 @@ func TestCore(t *testing.T) {
 		{"an event does not delay a look that is due anyway", "0 O, 4990 event, 4990 >5000"},
 		{"an error is reported after it has lasted for 100 ms", "0 O, 10 event, 30 gone, 30 >130, 130 gone!, 130 >5130, 5130 gone"},
 		{"a shorter error is not reported", "0 O, 10 event, 30 gone, 120 event, 120 >130, 130 O, 130 >5130, 5130 gone, 5130 >5230"},
-		{"another error does not restart the 100 ms", "0 O, 30 gone, 40 event, 60 denied, 60 >130, 130 denied!"},
+		{"a different error does not restart the 100 ms", "0 O, 30 gone, 40 event, 60 denied, 60 >130, 130 denied!"},
 		{"a later different error is reported too", "0 O, 30 gone, 130 gone!, 200 denied, 300 denied!, 400 denied"},
 		{"the return of the content is reported", "0 O, 30 gone, 130 gone!, 200 O!, 300 O"},
 		{"the delay doubles while the file has a writer",
@@ -30,10 +30,10 @@ func TestCore(t *testing.T) {
 		{"an event resets that delay", "0 busy, 50 busy, 150 busy, 200 event, 200 >220, 220 busy, 220 >270"},
 		{"a writer is not an error", "0 gone, 60 busy, 110 gone, 110 >210, 210 gone!"},
 		{"a content that may have a writer must be seen twice, a second apart", "0 O, 10 event, 30 ?A, 30 >1030, 1030 ?A!, 1030 >6030"},
-		{"it is not reported if it changed", "0 O, 10 event, 30 ?A, 1030 ?B, 1030 >2030, 2030 ?B!"},
+		{"a content that changed in that second is not reported", "0 O, 10 event, 30 ?A, 1030 ?B, 1030 >2030, 2030 ?B!"},
 		{"or after an event", "0 O, 30 ?A, 900 event, 920 ?A, 920 >1920, 1920 ?A!"},
-		{"or after a look that was too early", "0 O, 30 ?A, 500 ?A, 500 >1030, 1030 ?A!"},
-		{"or if the file is open for writing", "0 O, 30 ?A, 1030 busy, 1080 ?A, 1080 >2080, 2080 ?A!"},
+		{"a look before the end of that second does not confirm the content", "0 O, 30 ?A, 500 ?A, 500 >1030, 1030 ?A!"},
+		{"a content is not reported if the file was open for writing in between", "0 O, 30 ?A, 1030 busy, 1080 ?A, 1080 >2080, 2080 ?A!"},
 		{"the caller's content needs no second look", "0 ?O, 0 >5000"},
 		{"and clears an earlier doubt", "0 O, 30 ?A, 500 ?O, 600 ?A, 600 >1600"},
 	} {
@@ -86,7 +86,7 @@ func TestCoreCompareStamps(t *testing.T) {
 	core.saw(now, s)
 	s.stamp.ino++
 	if now = now.Add(usual.apart); core.saw(now, s) {
-		t.Error("reported a content confirmed by another file")
+		t.Error("reported a content that a look with another stamp confirmed")
 	}
 	if now = now.Add(usual.apart); !core.saw(now, s) {
 		t.Error("did not report a content that stayed the same")
@@ -100,6 +100,6 @@ func TestCoreLongDoubt(t *testing.T) {
 	core := newCore(slow, nil, now)
 	core.saw(now, sightOf("gone"))
 	if got := core.next().Sub(now); got != slow.poll {
-		t.Errorf("the next look is after %v, want %v", got, slow.poll)
+		t.Errorf("the next look is in %v, want %v", got, slow.poll)
 	}
 }

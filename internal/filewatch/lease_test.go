@@ -107,7 +107,7 @@ func TestLongWriter(t *testing.T) {
 		must(t, f.Close())
 		h.expect(content)
 		if err := <-h.warned; !errors.Is(err, errWriter) || len(h.warned) > 0 {
-			t.Errorf("warned of %v and %d others, want one warning about a writer", err, len(h.warned))
+			t.Errorf("got warning %v and %d others, want one warning about a writer", err, len(h.warned))
 		}
 	}
 }
@@ -126,7 +126,7 @@ func TestWriterDuringRead(t *testing.T) {
 		release, err := takeLease(f)
 		must(t, err)
 		if sig, err := fcntl(f, unix.F_GETSIG, 0); sig != int(unix.SIGURG) {
-			t.Errorf("the signal is %v, %v, want SIGURG", unix.Signal(sig), err)
+			t.Errorf("got signal %v, %v, want SIGURG", unix.Signal(sig), err)
 		}
 		go func() { opened <- os.WriteFile(path, []byte("new"), 0) }()
 		eventually(t, "the kernel breaks the lease", func() bool {
@@ -144,7 +144,7 @@ func TestWriterDuringRead(t *testing.T) {
 	}
 	must(t, <-opened)
 	if data, err := Read(path); string(data) != "new" || err != nil {
-		t.Errorf("read %q, %v, want the written content", data, err)
+		t.Errorf("Read returned %q, %v, want the written content", data, err)
 	}
 	must(t, unix.Kill(os.Getpid(), unix.SIGPWR)) // delivered after SIGIO
 	if got := <-signals; got != unix.SIGPWR {
@@ -250,7 +250,7 @@ func TestSharedType(t *testing.T) {
 		unix.NFS_SUPER_MAGIC: true, unix.FUSE_SUPER_MAGIC: true, unix.CIFS_SUPER_MAGIC: true, int64(int32(cifs)): true,
 	} {
 		if got := sharedType(fs); got != want {
-			t.Errorf("%#x is shared: %v, want %v", fs, got, want)
+			t.Errorf("sharedType(%#x) = %v, want %v", fs, got, want)
 		}
 	}
 	f, err := os.Create(filepath.Join(t.TempDir(), "f"))

@@ -109,7 +109,7 @@ var changes = map[string]func(m *model){
 	"swap, as Kubernetes does": func(m *model) {
 		content := m.content()
 		dir := m.directory(content)
-		if info, err := os.Lstat(m.path("at")); err != nil || info.IsDir() { // only a link can be replaced
+		if info, err := os.Lstat(m.path("at")); err != nil || info.IsDir() { // moves a directory away, because a link cannot replace it
 			must(m.t, os.Rename(m.path("at"), m.fresh()))
 		}
 		old, _ := filepath.EvalSymlinks(m.path("at"))
@@ -145,7 +145,7 @@ func TestAnySequence(t *testing.T) {
 			case got.err != nil:
 				reported = ""
 			case !m.had[got.data]:
-				rt.Fatalf("reported %q, which was never the content", got.data)
+				rt.Fatalf("reported %q, which the file never contained", got.data)
 			case got.data == reported:
 				rt.Fatalf("reported %q again", got.data)
 			default:

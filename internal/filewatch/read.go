@@ -94,7 +94,7 @@ func readAll(f io.Reader, size int64) ([]byte, error) {
 	if size > MaxSize {
 		return nil, errTooBig
 	}
-	data := make([]byte, 0, size+1) // one more byte, to reach the end
+	data := make([]byte, 0, size+1) // has room for one more byte, so that the last read reaches the end of the file
 	for {
 		n, err := f.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]

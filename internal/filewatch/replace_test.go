@@ -35,7 +35,7 @@ var ways = []way{
 		must(t, f.Close())
 	}},
 	{name: "replaced by rename", path: "f", whole: true, change: func(t testing.TB) { replace(t, "f", "new") }},
-	{name: "linked again, as by editors that keep a backup", path: "f", whole: true, change: func(t testing.TB) {
+	{name: "old file renamed to a backup, new file linked in its place", path: "f", whole: true, change: func(t testing.TB) {
 		must(t, os.Rename("f", "f~"))
 		write(t, ".f", "new")
 		must(t, os.Link(".f", "f"))
@@ -83,7 +83,7 @@ var ways = []way{
 		write(t, "store/2/f", "new")
 		relink(t, "store/2", "current")
 	}},
-	{name: "link to a link that was dangling", path: "f", whole: true, setup: func(t testing.TB) {
+	{name: "link to a dangling link, whose target is created", path: "f", whole: true, setup: func(t testing.TB) {
 		chain(t)
 	}, change: func(t testing.TB) {
 		relink(t, "to/come", "current")
@@ -147,7 +147,7 @@ func TestReplaceFileWithoutLeases(t *testing.T) {
 			h := watch(t, w.prepare(t, Watcher{lease: noLeases}), []byte("old"))
 			w.check(t, h)
 			if n := len(h.warned); n != 1 {
-				t.Errorf("%d warnings that there are no leases, want 1", n)
+				t.Errorf("got %d warnings about missing leases, want 1", n)
 			}
 		})
 	}
@@ -163,7 +163,7 @@ func TestReplaceFileWithoutEvents(t *testing.T) {
 			h := watch(t, w.prepare(t, Watcher{pace: slow, notify: noWatcher}), []byte("old"))
 			w.check(t, h)
 			if n := len(h.warned); n != 1 {
-				t.Errorf("%d warnings that there are no events, want 1", n)
+				t.Errorf("got %d warnings about missing events, want 1", n)
 			}
 		})
 	}
@@ -205,7 +205,7 @@ func TestSameContent(t *testing.T) {
 		eventually(t, "a look", func() bool { return h.reads.Load() > seen })
 		h.nothing()
 	}
-	write(t, path+".bak", "other") // no wait is needed, because expect below would receive a wrong report
+	write(t, path+".bak", "other") // needs no wait, because expect below would receive a wrong report
 	replace(t, path, "end")
 	h.expect("end")
 	h.nothing()

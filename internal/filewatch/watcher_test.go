@@ -169,7 +169,7 @@ func TestInotifyLimit(t *testing.T) {
 	must(t, f.Close())
 	h.expect("two")
 	if err := <-h.warned; !errors.Is(err, unix.EMFILE) || len(h.warned) > 0 {
-		t.Errorf("warned of %v and %d others, want one warning about EMFILE", err, len(h.warned))
+		t.Errorf("got warning %v and %d others, want one warning about EMFILE", err, len(h.warned))
 	}
 	works.Store(true)
 	eventually(t, "another try", worked.Load)
@@ -237,7 +237,7 @@ func TestRunLeavesNothing(t *testing.T) {
 	}
 	goleak.VerifyNone(t, before)
 	if after := descriptors(t); after > files {
-		t.Errorf("%d file descriptors, before Run %d", after, files)
+		t.Errorf("got %d file descriptors after Run, %d before", after, files)
 	}
 }
 
@@ -345,7 +345,7 @@ func TestStampResolution(t *testing.T) {
 		t.Errorf("reported %s", got)
 	}
 	if r.look(); !r.sure {
-		t.Error("an equal stamp is not trusted later")
+		t.Error("later, an equal stamp does not count as equal content")
 	}
 }
 

@@ -56,7 +56,7 @@ func holder(f *os.File) *HeldError {
 		return e
 	}
 	file := fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
-	locks, _ := os.ReadFile("/proc/locks") // if it cannot be read, the holder is unknown
+	locks, _ := os.ReadFile("/proc/locks") // after an error the holder is unknown
 	for line := range strings.Lines(string(locks)) {
 		field := strings.Fields(line) // such as 1: FLOCK ADVISORY WRITE PID FILE 0 EOF; with -> for a waiting process
 		if len(field) < 6 || field[1] != "FLOCK" || field[5] != file {

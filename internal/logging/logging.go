@@ -24,7 +24,7 @@ const (
 // A Log is the daemon's log.
 type Log struct {
 	*zap.Logger             // sampled
-	All         *zap.Logger // not sampled, and not kept in the Journal
+	All         *zap.Logger // a logger without sampling, whose entries are not kept in the Journal
 	Journal     *Journal
 
 	level zap.AtomicLevel

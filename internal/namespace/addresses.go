@@ -81,7 +81,7 @@ func (e *ensurer) addMissing(t *Tap, l netlink.Link, have map[netip.Prefix]netli
 
 func (e *ensurer) addAddress(t *Tap, l netlink.Link, p netip.Prefix) error {
 	a := &netlink.Addr{IPNet: ipNet(p)}
-	if p.Addr().Is6() { // no duplicate address detection, because the address belongs to the router and is needed immediately
+	if p.Addr().Is6() { // turns off duplicate address detection, because the address belongs to the router and is needed immediately
 		a.Flags = unix.IFA_F_NODAD
 	}
 	err := e.inside.AddrAdd(l, a)

@@ -28,7 +28,7 @@ type Backups struct {
 
 	mu     sync.Mutex
 	loaded bool
-	all    map[string]*backup // by name of the namespace
+	all    map[string]*backup // backups by name of the namespace
 }
 
 // NewBackups returns the Backups in a directory, which need not exist.

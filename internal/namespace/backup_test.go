@@ -134,7 +134,7 @@ func TestBackupIsRetried(t *testing.T) {
 		}
 	}
 	if got := inNS(t, d.Name, "net/ipv4/ip_forward", ""); got != "1" {
-		t.Errorf("ip_forward is %s: the namespace does not forward meanwhile", got)
+		t.Errorf("ip_forward is %s while the backup cannot be written, want 1", got)
 	}
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)

@@ -194,7 +194,7 @@ func (e *ensurer) restoreRoute(r foreignRoute, have []foreignRoute, index map[st
 	flags := unix.NLM_F_CREATE | unix.NLM_F_EXCL
 	for _, h := range have {
 		part := !slices.ContainsFunc(h.legs, func(l string) bool { return !slices.Contains(r.legs, l) })
-		bare := r.source.IsValid() && !h.source.IsValid() // with an IPv6 address, the kernel removes the source of a route, but not the route
+		bare := r.source.IsValid() && !h.source.IsValid() // when an IPv6 address is removed, the kernel removes it as the source of routes, but keeps the routes
 		if !part || len(h.legs) == len(r.legs) && !bare {
 			return nil
 		}

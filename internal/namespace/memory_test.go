@@ -161,7 +161,7 @@ func TestForeignRoutesAreRestored(t *testing.T) {
 				}
 			}
 			if err == nil || len(r.Lost) < v6-1 { // a route that also uses another link keeps its other next hop
-				t.Errorf("lost %d of %d: %q, %v", len(r.Lost), v6, r.Lost, err)
+				t.Errorf("Ensure lost %d of %d routes: %q, %v", len(r.Lost), v6, r.Lost, err)
 			}
 			d.Taps[0].MTU = 1450
 		}, false},
@@ -203,7 +203,7 @@ func TestForeignRoutesAreRestored(t *testing.T) {
 			d.Taps = taps
 			withoutLinkLocal(t, d.Name)
 			addUplink(t, d.Name)
-			eventually(t, "the previous tap to be free", func() bool { return tryTap(t, "qr-a") == nil })
+			eventually(t, "the name of the previous tap to be free", func() bool { return tryTap(t, "qr-a") == nil })
 			run(t, "ip", "link", "set", "qr-a", "addrgenmode", "none")
 		}, false},
 	} {

@@ -36,7 +36,7 @@ type Tap struct {
 	Interface string // the interface's ID
 	Name      string
 	MAC       [6]byte
-	MTU       int // in bytes of an IP packet
+	MTU       int // maximum size of an IP packet, in bytes
 	Down      bool
 	// Addresses are the router's addresses, each with the prefix length of its subnet. All other
 	// addresses are removed, except IPv6 link-local addresses.

@@ -97,11 +97,11 @@ func ensure(t *testing.T, d Desired) []string {
 	t.Helper()
 	check, err := Check(t.Context(), d)
 	if again, err2 := Check(t.Context(), d); err != nil || err2 != nil || !slices.Equal(check.Changed, again.Changed) {
-		t.Errorf("Check reported %q, %v and then %q, %v", check.Changed, err, again.Changed, err2)
+		t.Errorf("Check returned %q, %v and then %q, %v", check.Changed, err, again.Changed, err2)
 	}
 	r, err := Ensure(t.Context(), d, nil)
 	if n := len(check.Changed); (n > 0) != (len(r.Changed) > 0) || n > 0 && check.Changed[0] != r.Changed[0] {
-		t.Errorf("Check reported %q, but Ensure changed %q", check.Changed, r.Changed)
+		t.Errorf("Check predicted %q, but Ensure changed %q", check.Changed, r.Changed)
 	}
 	if err != nil || len(r.Missing) > 0 {
 		t.Fatalf("missing %q, %v", r.Missing, err)
@@ -421,7 +421,7 @@ func TestVisibleInOtherMountNamespaces(t *testing.T) {
 	var buf [64]byte
 	n, _ := out.Read(buf[:])
 	if got := strings.TrimSpace(string(buf[:n])); !strings.Contains(got, "nsfs") && got != "6e736673" {
-		t.Errorf("in the other mount namespace it is %q", got)
+		t.Errorf("its file system type in the other mount namespace is %q", got)
 	}
 	in.Close()
 	cmd.Wait()
@@ -534,10 +534,10 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	run(t, "ip", "netns", "add", "third")
-	expect("a namespace that is not followed")
+	expect("a change in a namespace that is not watched")
 	quiet()
 	if c := w.Take(); !c.Added || len(c.Namespaces)+len(c.Links) > 0 {
-		t.Errorf("for a namespace that is not followed: %+v", c)
+		t.Errorf("got changes of a namespace that is not watched: %+v", c)
 	}
 	follow("third")
 	run(t, "ip", "-n", d.Name, "link", "set", "lo", "down")

@@ -56,7 +56,7 @@ func openNS(name string) (*os.File, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("open namespace %s: %s is %s: %w", name, path(name), ownfile.Kind(info.Mode()), errNotNamespace)
 	}
-	f, err := os.OpenFile(path(name), os.O_RDONLY|unix.O_NONBLOCK, 0) // another program may have replaced it by a named pipe
+	f, err := os.OpenFile(path(name), os.O_RDONLY|unix.O_NONBLOCK, 0) // O_NONBLOCK, because another program may have replaced the file by a named pipe
 	if err != nil {
 		return nil, fmt.Errorf("open namespace %s: %w", name, err)
 	}
@@ -183,7 +183,7 @@ func prepareDir() error {
 	if err := flock.Try(lock); err != nil {
 		return fmt.Errorf("%w, which every program that makes the first namespace needs: will retry until it ends", err)
 	}
-	if err := shareDir(); !errors.Is(err, unix.EINVAL) { // another program has mounted it in the meantime
+	if err := shareDir(); !errors.Is(err, unix.EINVAL) { // if err is nil, another program has mounted dir in the meantime
 		return err
 	}
 	if err := unix.Mount(dir, dir, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {

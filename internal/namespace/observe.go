@@ -15,10 +15,10 @@ import (
 // A Rule is a policy rule (ip-rule(8)) that may apply to packets that a router forwards.
 type Rule struct {
 	IPv6     bool
-	Decides  bool         // it drops, rejects or jumps, instead of looking up a table
+	Decides  bool         // the rule drops, rejects or jumps, instead of looking up a table
 	Table    uint32       // the table, unless Decides
 	From, To netip.Prefix // prefixes of matching packets; zero means all
-	Partly   bool         // it matches only some of these packets, or skips some routes
+	Partly   bool         // the rule matches only some of these packets, or skips some routes
 }
 
 // An Entry is a route of a namespace, in any table and of any owner.
@@ -29,7 +29,7 @@ type Entry struct {
 	// Declared means that the route is a desired route, or that the kernel made it for a
 	// desired address. Another program may have the same route.
 	Declared bool
-	Partly   bool // it matches only some packets to Destination, and precedes the routes for all packets
+	Partly   bool // the route is for some packets to Destination only, and precedes the routes for all packets
 	Throw    bool // the lookup in this table ends without a route
 }
 

@@ -32,14 +32,29 @@ func PathMTU(to netip.Addr) (mtu int, link string, err error) {
 
 // LinkMTU returns the MTU, in bytes, of the link called name.
 func LinkMTU(name string) (int, error) {
+	l, err := linkOf(name)
+	if err != nil {
+		return 0, err
+	}
+	return l.Attrs().MTU, nil
+}
+
+// HasLink reports whether packets pass by the link called name: it is up, and the other end of its cable
+// is too.
+func HasLink(name string) (bool, error) {
+	l, err := linkOf(name)
+	return err == nil && l.Attrs().RawFlags&unix.IFF_RUNNING != 0, err
+}
+
+func linkOf(name string) (netlink.Link, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return 0, fmt.Errorf("open netlink: %w", err)
+		return nil, fmt.Errorf("open netlink: %w", err)
 	}
 	defer h.Close()
 	l, err := h.LinkByName(name)
 	if err != nil {
-		return 0, fmt.Errorf("find link %s: %w", name, err)
+		return nil, fmt.Errorf("find link %s: %w", name, err)
 	}
-	return l.Attrs().MTU, nil
+	return l, nil
 }

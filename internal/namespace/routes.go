@@ -37,7 +37,7 @@ const (
 type Hop struct {
 	NextHop netip.Addr
 	Tap     string // the tap to the next hop
-	Weight  int    // its share of the traffic, 1–256; ignored for a single hop
+	Weight  int    // share of the traffic, 1–256; ignored for a single hop
 }
 
 // protocol marks our routes (rtnetlink(7), rtm_protocol). The number 253 is unassigned
@@ -62,7 +62,7 @@ func keyOf(to netip.Prefix) routeKey {
 type kernelRoute struct {
 	Route          // ours
 	entries int    // number of our entries; several only for IPv6, or if odd
-	odd     bool   // it differs from the route that we would make
+	odd     bool   // our route in the kernel differs from the route that we would make
 	foreign *Route // another program's route; or nil
 }
 

@@ -109,7 +109,7 @@ func (e *ensurer) set(settings []setting, tap string) error {
 		}
 		e.did("set %s=%s in %s", key, s.value, e.d.Name)
 		if e.created {
-			continue // no drift: a new namespace inherits the settings of the machine
+			continue // does not report drift, because a new namespace inherits the settings of the machine
 		}
 		e.Settings = append(e.Settings, fmt.Sprintf("%s was %s, is %s again", key, was, s.value))
 	}

@@ -103,7 +103,7 @@ func TestSettingsAreRepaired(t *testing.T) {
 			}
 			settled(t, d)
 			if diff := differing(before, snapshot()); diff != "" {
-				t.Errorf("the settings are not as before:%s", diff)
+				t.Errorf("settings differ from those before the change:%s", diff)
 			}
 			if got := describe(t, d.Name); got != right {
 				t.Errorf("tap is\n%swant\n%s", got, right)
@@ -140,7 +140,7 @@ func TestMachineSettingsAreReplaced(t *testing.T) {
 	}
 	r, err := Ensure(t.Context(), Desired{Name: d.Name, Router: d.Router}, nil)
 	if err != nil || len(r.Settings) > 0 {
-		t.Errorf("reported changes by another program in a new namespace: %q, %v", r.Settings, err)
+		t.Errorf("Ensure reported drift in a new namespace: %q, %v", r.Settings, err)
 	}
 	putRight(t, d)
 	for _, s := range allSettings(d) {
@@ -169,7 +169,7 @@ func TestWatchSettings(t *testing.T) {
 			for {
 				select {
 				case <-w.Changed():
-				case <-time.After(50 * time.Millisecond): // longer than a notification needs
+				case <-time.After(50 * time.Millisecond): // waits longer than a notification takes
 					return
 				}
 			}

@@ -143,7 +143,7 @@ func Check(path string) error {
 func Open(path string, flag int, perm fs.FileMode) (*os.File, error) {
 	f, err := os.OpenFile(path, flag&^os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, perm)
 	if err != nil {
-		if foreign := Check(path); errors.Is(foreign, ErrForeign) { // this error is more specific
+		if foreign := Check(path); errors.Is(foreign, ErrForeign) { // foreign is more specific than the error of opening the file
 			err = foreign
 		}
 		return nil, err

@@ -177,7 +177,7 @@ func TestListen(t *testing.T) {
 	if err := first.SetAccess(0o660, -1); err != nil || must2(os.Lstat(path)).Mode().Perm() != 0o660 {
 		t.Error(err, must2(os.Lstat(path)).Mode())
 	}
-	first.UnixListener.Close() // as if the process had died
+	first.UnixListener.Close() // keeps the socket, as if the process had died
 	second, err := Listen(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)

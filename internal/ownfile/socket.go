@@ -27,7 +27,7 @@ func Listen(ctx context.Context, path string) (*Listener, error) {
 		return nil, err
 	}
 	l := &Listener{UnixListener: ln.(*net.UnixListener), path: path}
-	l.SetUnlinkOnClose(false) // when the listener is closed, another file may have the name
+	l.SetUnlinkOnClose(false) // Close removes the file, because another file may have the name by then
 	if l.file, err = os.Lstat(path); err != nil {
 		ln.Close()
 		return nil, err
@@ -51,7 +51,7 @@ func removeStale(path string) error {
 		nc.Close()
 		return fmt.Errorf("%s: %w", path, ErrInUse)
 	}
-	if !errors.Is(err, unix.ECONNREFUSED) { // another socket type, or a full backlog
+	if !errors.Is(err, unix.ECONNREFUSED) { // any other error means another socket type, or a full backlog
 		return fmt.Errorf("%s: %w: %w", path, ErrInUse, err)
 	}
 	if bound(info) {

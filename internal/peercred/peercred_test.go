@@ -29,7 +29,7 @@ func skip(t *testing.T, why any) {
 func as(t *testing.T, uid int, f func()) {
 	t.Helper()
 	if uid != os.Geteuid() && os.Geteuid() != 0 {
-		skip(t, "needs root to be another user")
+		skip(t, "the test must run as root to create sockets of other users")
 	}
 	done := make(chan error, 1)
 	go func() {
@@ -154,7 +154,7 @@ func TestUserOfMappedPeer(t *testing.T) {
 func TestClosedPeerIsNotRoot(t *testing.T) {
 	accepted, dialed := meet(t, nobody, listen(t, "tcp", "127.0.0.1:0"), net.Dialer{})
 	dialed.Close()
-	if _, err := io.Copy(io.Discard, accepted); err != nil { // until the connection is closed
+	if _, err := io.Copy(io.Discard, accepted); err != nil { // reads until the connection is closed
 		t.Fatal(err)
 	}
 	if uid, err := Of(accepted); err == nil || errors.Is(err, ErrElsewhere) {
@@ -173,10 +173,10 @@ func TestProcAgrees(t *testing.T) {
 		}
 		read, err := findInProc(peer, us)
 		if err != nil || read != asked || read.uid != nobody || !read.open() {
-			t.Errorf("%s: /proc has %+v, %v, the kernel reports %+v", addr, read, err, asked)
+			t.Errorf("%s: /proc has socket %+v, %v, but the kernel reports %+v", addr, read, err, asked)
 		}
 		if unusable(us, peer) {
-			t.Error("the kernel does not find the test's socket")
+			t.Error("the kernel's query does not find the test's socket")
 		}
 		if s, err := findInProc(netip.AddrPortFrom(peer.Addr(), 1), us); err != errNoSocket {
 			t.Errorf("a missing socket: %+v, %v", s, err)

@@ -40,7 +40,7 @@ func TestConfig(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	if got := config(&Router{ID: "r1", Interfaces: example.Interfaces[2:3]}); got != nil {
-		t.Errorf("without an interface that is up:\n%s", got)
+		t.Errorf("config returned a file for a router without an interface that is up:\n%s", got)
 	}
 }
 
@@ -82,6 +82,6 @@ func TestConfigLeaves(t *testing.T) {
 	more := Router{Interfaces: append(all[:len(all):len(all)], Interface{Tap: "qr-e"})}
 	down := Router{Interfaces: append([]Interface{{Tap: "qr-a", Down: true}}, all[1:]...)}
 	if !less.leaves(conf) || more.leaves(conf) || down.leaves(conf) {
-		t.Errorf("less %v, more %v, down %v", less.leaves(conf), more.leaves(conf), down.leaves(conf))
+		t.Errorf("leaves returned %v for fewer, %v for more and %v for disabled interfaces", less.leaves(conf), more.leaves(conf), down.leaves(conf))
 	}
 }

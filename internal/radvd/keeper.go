@@ -37,7 +37,7 @@ const (
 type Keeper struct {
 	dir     string // absolute
 	log     *zap.Logger
-	sampled *zap.Logger   // for lines that machines can cause
+	sampled *zap.Logger   // logger for lines that machines can cause
 	changed chan struct{} // capacity 1; full if a change has not been received yet
 	binary  func() (string, error)
 	in      func(namespace string, f func() error) error
@@ -46,7 +46,7 @@ type Keeper struct {
 	waiter poll.Waiter
 
 	mu      sync.Mutex
-	routers map[string]*state // by the base name of their files
+	routers map[string]*state // states by the base name of the router's files
 	unused  []int             // file descriptors that Run must close, because it may be waiting for them
 	again   time.Time         // time of the next attempt after a failure, except of a start, see state.due; zero means never
 }

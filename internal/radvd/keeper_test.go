@@ -113,7 +113,7 @@ func ensure(t *testing.T, k *Keeper, r Router) int {
 	eventually(t, func() error {
 		p, err := findProcess(k.base(r.ID))
 		if err == nil && p == nil {
-			err = errors.New("it has not written its PID")
+			err = errors.New("radvd has not written its PID")
 		}
 		if p != nil {
 			unix.Close(p.fd)
@@ -152,15 +152,15 @@ func TestEnsure(t *testing.T) {
 	k := newKeeper(t, t.TempDir())
 	pid := ensure(t, k, running("a"))
 	if again := ensure(t, k, running("a")); again != pid {
-		t.Errorf("process %d became %d without a reason", pid, again)
+		t.Errorf("process %d was replaced by %d although nothing changed", pid, again)
 	}
 	two := running("a", "b")
 	if now := ensure(t, k, two); now != pid {
-		t.Errorf("process %d became %d with an interface", pid, now)
+		t.Errorf("process %d was replaced by %d when an interface was added", pid, now)
 	}
 	two.Interfaces[1].Down = true
 	if now := ensure(t, k, two); now != pid {
-		t.Errorf("process %d became %d with an interface that is down", pid, now)
+		t.Errorf("process %d was replaced by %d when an interface that is down was added", pid, now)
 	}
 	two.Interfaces[1].Down = false
 	ensure(t, k, two)
@@ -175,12 +175,12 @@ func TestEnsure(t *testing.T) {
 		t.Errorf("process %d is running again", pid)
 	}
 	if err := k.End([]Router{running("a"), {ID: "r2"}}); err != nil || !alive(last) {
-		t.Errorf("process %d was stopped without a reason; %v", last, err)
+		t.Errorf("process %d was stopped although its router is unchanged; %v", last, err)
 	}
 	down := running("a")
 	down.Interfaces[0].Down = true
 	if problems := k.Ensure([]Router{down}); len(problems) > 0 || alive(last) {
-		t.Errorf("process %d keeps running with nothing to do; problems %q", last, problems)
+		t.Errorf("process %d runs although its router sends no advertisements; problems %q", last, problems)
 	}
 	last = ensure(t, k, running("a"))
 	if err := k.End(nil); err != nil || alive(last) {
@@ -207,7 +207,7 @@ func TestSuccessor(t *testing.T) {
 	k = newKeeper(t, dir)
 	k.isIn = func(string, int) bool { return false }
 	if problems := k.Ensure([]Router{running("b")}); len(problems) > 0 || alive(now) {
-		t.Errorf("process %d keeps running in another namespace; problems %q", now, problems)
+		t.Errorf("process %d still runs, but not in its router's namespace; problems %q", now, problems)
 	}
 	k.isIn = func(string, int) bool { return true }
 	now = ensure(t, k, running("b"))
@@ -378,7 +378,7 @@ func TestWriteFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	if again := ensure(t, k, running("a", "b")); again != pid {
-		t.Errorf("radvd is process %d, was %d", again, pid)
+		t.Errorf("radvd has PID %d, want %d", again, pid)
 	}
 }
 
@@ -424,7 +424,7 @@ func TestForeignFilesAreUnchanged(t *testing.T) {
 		}
 		k = newKeeper(t, theirs) // retries immediately
 	}
-	if err := k.End(nil); err != nil { // only 0123456789abcdef has the form of our names
+	if err := k.End(nil); err != nil { // End must ignore all files except 0123456789abcdef, which has the form of our names
 		t.Error(err)
 	}
 	for _, name := range []string{"host.conf", "x.log"} {

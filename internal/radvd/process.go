@@ -40,7 +40,7 @@ func findProcess(base string) (*process, error) {
 	}
 	pid, err := strconv.Atoi(string(bytes.TrimSpace(text)))
 	if err != nil || pid <= 0 {
-		return nil, nil // it has not written its PID yet
+		return nil, nil // radvd has not written its PID yet
 	}
 	p, err := openProcess(pid)
 	if err != nil || p == nil {

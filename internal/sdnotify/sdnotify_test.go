@@ -68,7 +68,7 @@ func TestNoServiceManager(t *testing.T) {
 	gone := manager(t, filepath.Join(t.TempDir(), "notify"))
 	gone.Close()
 	if err := fromEnvironment(t).Send(Ready); err == nil || !strings.Contains(err.Error(), "READY=1") {
-		t.Errorf("sent to an ended service manager: %v", err)
+		t.Errorf("Send to a service manager that has ended: %v", err)
 	}
 }
 
@@ -81,7 +81,7 @@ func TestManagerHangs(t *testing.T) {
 			return
 		}
 	}
-	t.Error("a million messages were sent and none was read")
+	t.Error("Send did not fail after a million messages that the service manager has not read")
 }
 
 func TestWatchdog(t *testing.T) {

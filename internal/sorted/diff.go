@@ -2,10 +2,11 @@ package sorted
 
 import "iter"
 
-// Diff returns pairs of elements of a and b with the same key, in order of keys. An element is nil
-// if its set does not have the key. Diff skips only chunks that a and b share, so the elements of a
-// pair may be equal. If b was made from a by k changes, the cost is proportional to the size of k
-// chunks and of the lists of chunks.
+// Diff returns pairs of elements of a and b with the same key, in order of
+// keys. An element is nil if its set does not have the key. Diff skips equal
+// elements only in chunks that a and b share. So the elements of a pair may be
+// equal. If b was made from a by k changes, the cost is proportional to the
+// size of k chunks and of the lists of chunks.
 func Diff[E any, O Order[E]](a, b Set[E, O]) iter.Seq2[*E, *E] {
 	return func(yield func(a, b *E) bool) {
 		var o O

@@ -29,7 +29,7 @@ type Set[E any, O Order[E]] struct {
 // Larger chunks make changes more expensive. Smaller chunks make the list of chunks longer.
 const (
 	maxChunk = 256
-	minChunk = maxChunk / 4 // less than half, so that chunks are not joined soon after a split
+	minChunk = maxChunk / 4 // less than half of maxChunk, so that chunks are not joined soon after a split
 )
 
 // Of returns the set of es. If elements have the same key, the last one wins.

@@ -136,14 +136,14 @@ func checkDiff(t *rapid.T, a, b set, am, bm model) {
 	for x, y := range sorted.Diff(a, b) {
 		e := cmp.Or(x, y)
 		if e == nil || e.key <= last || x != nil && y != nil && x.key != y.key {
-			t.Fatalf("after %d come %v and %v", last, x, y)
+			t.Fatalf("the pair after key %d is %v and %v", last, x, y)
 		}
 		last = e.key
 		if v, ok := am[e.key]; ok != (x != nil) || ok && *x != (entry{e.key, v}) {
-			t.Fatalf("key %d: the first set has %v, %v; got %v", e.key, v, ok, x)
+			t.Fatalf("key %d: the first set has %v, %v; Diff has %v", e.key, v, ok, x)
 		}
 		if v, ok := bm[e.key]; ok != (y != nil) || ok && *y != (entry{e.key, v}) {
-			t.Fatalf("key %d: the second set has %v, %v; got %v", e.key, v, ok, y)
+			t.Fatalf("key %d: the second set has %v, %v; Diff has %v", e.key, v, ok, y)
 		}
 		if y == nil {
 			delete(have, e.key)
@@ -152,7 +152,7 @@ func checkDiff(t *rapid.T, a, b set, am, bm model) {
 		}
 	}
 	if !maps.Equal(have, bm) {
-		t.Fatalf("Diff leads to %v, want %v", have.entries(), bm.entries())
+		t.Fatalf("applying the pairs of Diff gives %v, want %v", have.entries(), bm.entries())
 	}
 }
 
@@ -200,7 +200,7 @@ func TestChangesShare(t *testing.T) {
 					looked++
 				}
 				if most := len(es) * 3 * sorted.MaxChunk; looked > most {
-					t.Errorf("the difference of %d changes visits %d elements, want at most %d", len(es), looked, most)
+					t.Errorf("after %d changes, Diff visits %d elements, want at most %d", len(es), looked, most)
 				}
 			}
 		})
@@ -218,6 +218,6 @@ func TestChangeAllocates(t *testing.T) {
 		return testing.AllocsPerRun(100, func() { s.With(entry{n, 1}).Without(entry{key: n}) })
 	}
 	if few, many := allocs(3*sorted.MaxChunk), allocs(400*sorted.MaxChunk); many > few {
-		t.Errorf("a change among few elements allocates %v times, among many %v", few, many)
+		t.Errorf("a change makes %v allocations in a small set, %v in a large one", few, many)
 	}
 }

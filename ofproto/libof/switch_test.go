@@ -94,7 +94,7 @@ func flows() []*of13.FlowMod {
 	}
 	mac, wide := net.HardwareAddr{2, 0, 0, 0, 1, 1}, net.IPv4(255, 0, 0, 0)
 	mask, flags := uint64(0xff), uint16(0x12)
-	tcp := fields(of13.NewTcpDstField(80), of13.NewIpProtoField(6), ipv4) // not in the required order
+	tcp := fields(of13.NewTcpDstField(80), of13.NewIpProtoField(6), ipv4) // fields out of the required order
 	new4, est := of13.NewCTStates(), of13.NewCTStates()
 	new4.SetNew()
 	new4.SetTrk()

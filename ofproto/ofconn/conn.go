@@ -60,8 +60,8 @@ type Config struct {
 	RoundTrip func(time.Duration)
 }
 
-// started is the origin of the probes of all connections, so that connections are probed at the
-// same times.
+// started is the origin of the keepalive of every connection. So all
+// connections are probed at the same times.
 var started = time.Now()
 
 const (

@@ -81,7 +81,7 @@ func TestSilentSwitchIsDead(t *testing.T) {
 		start := time.Now()
 		p.expect(ofproto.Echo{})
 		if d := time.Since(start); d <= 3*time.Second || d > 4*time.Second {
-			t.Errorf("probed after %v; want 3 s to 4 s", d)
+			t.Errorf("the switch was probed after %v, want 3 s to 4 s", d)
 		}
 		if err := <-ended; !errors.Is(err, ofconn.ErrEchoTimeout) || time.Since(start) != 10*time.Second {
 			t.Errorf("Run = %v after %v; want ErrEchoTimeout after 10s", err, time.Since(start))
@@ -117,7 +117,7 @@ func TestRoundTrip(t *testing.T) {
 			p.send(xid, ofproto.Echo{Reply: true})
 			p.send(xid, ofproto.Echo{Reply: true}) // unsolicited
 			if got := <-told; got != took {
-				t.Errorf("the round trip took %v, and %v was reported", took, got)
+				t.Errorf("the round trip took %v, but the reported times are %v", took, got)
 			}
 			p.send(9, ofproto.Echo{})
 			p.expect(ofproto.Echo{Reply: true})
@@ -171,7 +171,7 @@ func TestHello(t *testing.T) {
 		{ofproto.Hello{Version: 5}, ""},
 		{ofproto.Hello{Version: 1, Bitmap: 1 << 1}, "the switch offers 1.0"},
 		{ofproto.Hello{Version: 6, Bitmap: 1<<6 | 1<<5}, "the switch offers 1.4, 1.5"},
-		{ofproto.Hello{Version: 3}, "the switch offers up to 1.2"},
+		{ofproto.Hello{Version: 3}, "the switch supports OpenFlow 1.0 to 1.2"},
 		{ofproto.Echo{}, "not a hello"},
 	}
 	for _, tt := range tests {
@@ -278,7 +278,7 @@ func commit(ctx context.Context, c *ofconn.Conn, p *peer) (result <-chan error, 
 		p.receive()
 	}
 	if xid := p.expect(ofproto.BarrierRequest{}); xid != open+4 {
-		p.t.Errorf("barrier has xid %d, open %d", xid, open)
+		p.t.Errorf("the barrier has xid %d, the open request %d", xid, open)
 	}
 	return done, open
 }
@@ -328,7 +328,7 @@ func TestCommitFails(t *testing.T) {
 		done, open := commit(t.Context(), c, p)
 		p.send(open+4, ofproto.BarrierReply{})
 		if xid, _ := p.receive(); xid != open+5 {
-			t.Errorf("commit has xid %d, open %d", xid, open)
+			t.Errorf("the commit has xid %d, the open request %d", xid, open)
 		}
 		p.send(open+3, ofproto.ErrorMessage{Code: ofproto.ErrTableFull})
 		p.send(open+5, ofproto.ErrorMessage{Code: ofproto.ErrBundleMessage, Experimenter: 0x4f4e4600})
@@ -395,7 +395,7 @@ func TestSwitchThatDoesNotRead(t *testing.T) {
 			t.Errorf("Commit = %v", err)
 		}
 		if err := c.Commit(t.Context(), many); !errors.Is(err, ofconn.ErrClosed) {
-			t.Errorf("Commit that outlasts the connection = %v", err)
+			t.Errorf("Commit after the end of the connection = %v", err)
 		}
 		if err := <-ended; !errors.Is(err, ofconn.ErrEchoTimeout) || time.Since(start) != 10*time.Second {
 			t.Errorf("Run = %v after %v", err, time.Since(start))

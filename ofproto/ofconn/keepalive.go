@@ -36,7 +36,7 @@ func (k *keepalive) heard(at time.Time) {
 	}
 }
 
-// check returns the action for now and the time to call check again.
+// check returns what to do at the time now, and when to call check again.
 func (k *keepalive) check(now time.Time) (verdict, time.Time) {
 	end, due := k.last.Add(2*k.interval), k.due(k.last)
 	switch {

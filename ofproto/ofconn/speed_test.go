@@ -104,7 +104,7 @@ func BenchmarkCommit(b *testing.B) {
 
 // BenchmarkFlows reads 100,000 flows from a switch that replies immediately.
 func BenchmarkFlows(b *testing.B) {
-	const multipartRequest, perPart = 18, 480 // as many as Open vSwitch packs
+	const multipartRequest, perPart = 18, 480 // as many flows per part as Open vSwitch sends
 	var parts [][]byte
 	for mods := range slices.Chunk(routedFlows(), perPart) {
 		var flows ofproto.FlowStatsReply

@@ -37,7 +37,7 @@ func (c *Conn) Claim(ctx context.Context, role ofproto.Role) error {
 			return fmt.Errorf("request role: %w", err)
 		}
 		next := now.Generation
-		if role == ofproto.RoleMaster || next == math.MaxUint64 { // all ones means that the switch has no generation yet
+		if role == ofproto.RoleMaster || next == math.MaxUint64 { // a generation with all bits set means that the switch has no generation yet
 			next++
 		}
 		_, err = c.role(ctx, ofproto.RoleRequest{Role: role, Generation: next})

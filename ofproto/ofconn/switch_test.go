@@ -78,11 +78,11 @@ func TestOneRefusedOf100000(t *testing.T) {
 	}
 	check(c.Commit(t.Context(), mods))
 	if got := held(t, c); got != 0 {
-		t.Errorf("%d flows after a commit that was refused", got)
+		t.Errorf("the switch has %d flows after a refused commit", got)
 	}
 	check(c.Program(t.Context(), mods))
 	if got := held(t, c); got != n-1 {
-		t.Errorf("%d flows, want all but one of %d", got, n)
+		t.Errorf("the switch has %d flows, want all but one of %d", got, n)
 	}
 }
 
@@ -151,11 +151,11 @@ func TestMixedBundle(t *testing.T) {
 	const badPort ofproto.ErrorCode = 2<<16 | 4
 	named(c.CommitMods(t.Context(), mixed(true)), badPort, 2)
 	if held(t, c) != 0 || groups() != 0 {
-		t.Errorf("%d flows and %d groups after a commit that was refused", held(t, c), groups())
+		t.Errorf("the switch has %d flows and %d groups after a refused commit", held(t, c), groups())
 	}
 	named(c.ProgramMods(t.Context(), mixed(true)), badPort, 2)
 	if held(t, c) != 2 || groups() != 1 {
-		t.Errorf("%d flows and %d groups, want all but one", held(t, c), groups())
+		t.Errorf("the switch has %d flows and %d groups, want all but one", held(t, c), groups())
 	}
 	named(c.CommitMods(t.Context(), mixed(false)), ofproto.ErrGroupExists, 1)
 	if err := c.CommitMods(t.Context(), mixed(false)[2:]); err != nil || held(t, c) != 2 || groups() != 2 {
@@ -165,7 +165,7 @@ func TestMixedBundle(t *testing.T) {
 	meter := ofproto.MeterMod{Entry: ofproto.MeterEntry{ID: 1, Flags: ofproto.MeterPktps, Bands: []ofproto.Band{{Type: ofproto.BandDrop, Rate: 1}}}}
 	var refused *ofconn.CommitError
 	if err := c.CommitMods(t.Context(), []ofproto.Mod{meter}); !errors.As(err, &refused) || !errors.Is(err, ofproto.ErrBundleUnsupported) {
-		t.Errorf("a meter in a bundle: %v", err)
+		t.Errorf("commit of a meter in a bundle: %v", err)
 	}
 	if err := c.ProgramMods(t.Context(), []ofproto.Mod{meter}); err != nil {
 		t.Error(err)

@@ -66,7 +66,7 @@ func TestUnidentifiedPeer(t *testing.T) {
 	send(long, 0)
 	send(ofproto.Multipart{Reply: true, Body: ofproto.PortDescReply(all[1000:])}, xid)
 	if err := <-asked; err != nil || !slices.Equal(ports, all) || longest > smallBufferSize/portDescLen {
-		t.Errorf("%d ports in parts of up to %d, %v", len(ports), longest, err)
+		t.Errorf("got %d ports in parts of at most %d, error %v", len(ports), longest, err)
 	}
 	if m := <-got; len(got) > 0 || m.(ofproto.PortStatus).Port != all[0] {
 		t.Errorf("%v, and %d more", m, len(got))
@@ -77,7 +77,7 @@ func TestUnidentifiedPeer(t *testing.T) {
 	if m, ok := (<-got).(ofproto.PacketIn); !ok || len(m.Data) != len(long.Data) {
 		t.Errorf("%T of %d bytes", m, len(m.Data))
 	}
-	send(ofproto.PortStatus{Port: all[1]}, 0) // later messages were not lost
+	send(ofproto.PortStatus{Port: all[1]}, 0) // tests that messages after the long one are not lost
 	if m := <-got; m.(ofproto.PortStatus).Port != all[1] {
 		t.Error(m)
 	}
@@ -141,7 +141,7 @@ func TestProbe(t *testing.T) {
 	<-asked
 	end()
 	if err := <-result; err == nil {
-		t.Error("a probe succeeded without a message")
+		t.Error("Probe succeeded although no message arrived")
 	}
 	cancel()
 	<-done

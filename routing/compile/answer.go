@@ -123,7 +123,7 @@ func (c *compiler) refuseND(l *leg, a netip.Addr) {
 	in, target := ofproto.InPort(l.patch), ofproto.NDTarget(a)
 	c.forged(about(in, target, ofproto.NDOptionsType(ndOptionSourceMAC), ofproto.NDSourceMAC(ofproto.MAC{})))
 	c.forged(about(in, target, ofproto.NDSourceMACBits(groupBit, groupBit)))
-	if from := src(alone(a)); linkLocal(a) { // other links may have the same address
+	if from := src(alone(a)); linkLocal(a) { // a link-local address may exist on other links too
 		c.forged(about(in, from))
 	} else {
 		c.forged(about(from))

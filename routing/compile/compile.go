@@ -25,7 +25,7 @@ type Program struct {
 	Objects Objects
 
 	source source
-	fabric *fabricSource // of a fabric bridge's Program; else nil
+	fabric *fabricSource // source of a fabric bridge's Program; nil for a routing bridge
 }
 
 // The pipeline. Flows may only continue in a later table. docs/flow-program.md describes the
@@ -140,7 +140,7 @@ type leg struct {
 	*routing.Interface
 	network    *routing.Members
 	patch, tap ofproto.PortNo    // tap is 0 without fallback
-	fabric     ofproto.PortNo    // to the fabric bridge; 0 if the network is on this host only
+	fabric     ofproto.PortNo    // port to the fabric bridge; 0 if the network is on this host only
 	uplink     bool              // an uplink carries the network
 	ids        []ofproto.MeterID // meters, by kind; nil if there are too many interfaces
 	meters     []ofproto.MeterID // meters for answers, by kind; nil if there is no limit

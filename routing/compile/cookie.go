@@ -50,7 +50,7 @@ const (
 	RoleAsk     Role = 25 // passes on requests for the MAC address of the interface, to be answered
 	RoleForged  Role = 26 // drops requests with an impossible sender
 	RoleOwn     Role = 27 // sends packets for addresses of the router itself to the kernel
-	RoleForeign Role = 28 // sends packets that the namespace routes differently to the kernel
+	RoleForeign Role = 28 // sends packets to the kernel that the namespace routes differently
 	RoleSlow    Role = 29 // sends packets from and to an object with fast path off to the kernel
 	RoleFast    Role = 30 // exempts packets from RoleSlow: a part of the route's destination has another route
 	RoleLimit   Role = 31 // limits how often a machine behind the interface gets its MAC address
@@ -78,7 +78,7 @@ const (
 	RoleArrive       Role = 42 // sends on packets of the object that came from other hosts
 	RoleLocal        Role = 43 // keeps packets for or from the gateway on this host
 	RoleProxy        Role = 44 // answers requests for the MAC address of the port on another host
-	RoleKnown        Role = 45 // keeps requests for the MAC address of a port of this host on this host
+	RoleKnown        Role = 45 // recognizes packets of a port of this host, and keeps requests for its MAC address on this host
 	RoleTunnelOut    Role = 46 // sends packets for the port to its host
 	RoleFlood        Role = 47 // sends broadcasts of the network to its hosts
 	RoleLearn        Role = 48 // learns the host of machines that are not declared
@@ -91,10 +91,12 @@ const (
 	RoleHello        Role = 57 // sends messages of the host to the controller
 	RoleNext         Role = 56 // continues in the next table
 	RoleUplinkOut    Role = 58 // sends packets for or from the object out of the uplink
-	RoleAstray       Role = 59 // drops packets for the port on another host
+	RoleAstray       Role = 59 // drops packets of other hosts for the port on another host, or for unknown machines of the network
 	RoleUnreached    Role = 60 // drops packets for MAC addresses that no port has
 	RoleConfined     Role = 62 // drops broadcasts that the network does not carry to other hosts
 	RoleSelf         Role = 63 // drops requests of a machine, which has just been plugged in, for its own address
+	RoleLearnedHere  Role = 64 // a learned flow for a machine on this host
+	RoleCrowded      Role = 65 // drops packets of machines of the network that are not declared and too many
 	RoleLimitedHello Role = 61 // messages of other hosts dropped by a meter; not a role of flows
 	RoleLimitedFlood Role = 55 // broadcasts of a network dropped by a meter; not a role of flows
 )
@@ -129,7 +131,7 @@ func (r Role) Does(o routing.Object) string {
 	case RoleUnknown:
 		return "sends packets from " + who + " for unknown addresses to the kernel"
 	case RoleDrop:
-		return "drops the rest"
+		return "drops all other packets"
 	case RoleND:
 		return "answers neighbour solicitations for an address of " + who
 	case RoleEcho:
@@ -154,7 +156,7 @@ func (r Role) Does(o routing.Object) string {
 	case RoleKernel:
 		return "sends packets from " + who + " that other flows have selected to the kernel"
 	case RoleAsk:
-		return "passes on requests for the MAC address of " + who + ", to be answered"
+		return "sends requests for the MAC address of " + who + " to the flows that answer them"
 	case RoleLimit:
 		return "limits how often a machine gets the MAC address of " + who
 	case RoleSearch:
@@ -162,9 +164,9 @@ func (r Role) Does(o routing.Object) string {
 	case RoleNeighbour:
 		return "exempts a neighbour that the namespace of " + who + " has resolved from the limit for unknown addresses"
 	case RoleTap:
-		return "sends packets from " + who + " within the limit to the kernel"
+		return "sends packets from " + who + " to the kernel, if the limit for unknown addresses allows it"
 	case RoleForged:
-		return "drops requests for a MAC address with an impossible sender: MAC address zero or multicast, or an address of " + who + " itself"
+		return "drops requests for a MAC address whose sender is impossible: its MAC address is zero or multicast, or its IP address is that of " + who + " itself"
 	case RoleOwn:
 		if o.Kind == routing.KindInterface {
 			return "sends packets for addresses of " + who + " itself to the kernel"
@@ -174,11 +176,11 @@ func (r Role) Does(o routing.Object) string {
 		return "sends packets to the kernel that the namespace of " + who + " routes differently (ip rule, ip route show table all)"
 	case RoleSlow:
 		if o.Kind == routing.KindInterface {
-			return "sends packets from and to the network, or a machine, behind " + who + " to the kernel: its fast_path is off"
+			return "sends packets from and to the network, or a machine, behind " + who + " to the kernel, because its fast_path is off"
 		}
-		return "sends packets from and to " + who + " to the kernel: its fast_path is off"
+		return "sends packets from and to " + who + " to the kernel, because its fast_path is off"
 	case RoleFast:
-		return "exempts packets from a fast_path that is off: they come from a part of the route's destination that has another route"
+		return "routes packets in the switch, although a route to their source has its fast_path off: a more specific route to their source has it on"
 	case RoleHello:
 		return "sends messages of " + who + " to the controller"
 	case RoleNext:
@@ -188,21 +190,24 @@ func (r Role) Does(o routing.Object) string {
 	case RoleCarry:
 		return "recognizes packets of " + who
 	case RoleArrive:
-		return "sends packets from " + who + ", which other hosts have sent, to the machines of this host"
+		return "sends packets of " + who + " that came from other hosts to the machines of this host"
 	case RoleLocal:
 		return "keeps packets from and to " + who + " on this host"
 	case RoleProxy:
 		return "answers requests for the MAC address of " + who + ", which is on another host"
 	case RoleKnown:
-		return "keeps requests for the MAC address of " + who + ", which is on this host, on this host"
+		return "recognizes packets of " + who + ", which is on this host, and keeps requests for its MAC address on this host"
 	case RoleTunnelOut:
 		return "sends packets for " + who + " to its host"
 	case RoleUplinkOut:
 		return "sends packets of " + who + " out of the uplink"
 	case RoleAstray:
+		if o.Kind == routing.KindNetwork {
+			return "drops packets from other hosts for machines of " + who + " that are not known on this host"
+		}
 		return "drops packets from other hosts for " + who + ", which is not on this host"
 	case RoleConfined:
-		return "drops broadcasts of " + who + " that its key broadcast excludes"
+		return "drops broadcasts of " + who + " that its setting broadcast excludes"
 	case RoleSelf:
 		return "drops requests of " + who + " for its own address: other hosts do not know yet that it has been plugged in here"
 	case RoleUnreached:
@@ -210,17 +215,21 @@ func (r Role) Does(o routing.Object) string {
 	case RoleFlood:
 		return "sends broadcasts of " + who + " to the hosts of its machines"
 	case RoleLearn:
-		return "learns the hosts of machines on " + who + " that are not declared"
+		return "learns on which hosts the undeclared machines of " + who + " are"
 	case RoleLearned:
-		return "is learned: sends packets for a machine on " + who + " that is not declared to its host"
+		return "sends packets for an undeclared machine of " + who + " to the host that was learned for it"
+	case RoleLearnedHere:
+		return "keeps packets for an undeclared machine of " + who + " on this host, because it was learned here"
+	case RoleCrowded:
+		return "drops packets of machines on " + who + " that are not declared, beyond the first 1024"
 	case RoleReturn:
 		return "returns packets that stay on this host to the bridge of " + who
 	case RoleImposter:
 		return "drops packets from other hosts with the MAC address of " + who + ", which is on this host"
 	case RoleFromFabric:
-		return "sends packets that other hosts have routed out of " + who
+		return "sends packets out of " + who + " that other hosts have routed"
 	case RoleResolved:
-		return "passes answers to requests of the kernel for MAC addresses behind " + who + " on"
+		return "passes on answers to the kernel's requests for MAC addresses behind " + who
 	case RoleToFabric:
 		return "sends packets from the kernel for " + who + " to the fabric bridge"
 	case RoleProbe:

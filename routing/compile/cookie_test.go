@@ -32,7 +32,7 @@ func TestCookieSlices(t *testing.T) {
 				}
 			}
 			if found != 1 {
-				t.Errorf("%v is in %d of %d slices", c, found, len(sizes))
+				t.Errorf("cookie %v is in %d of %d slices, want 1", c, found, len(sizes))
 			}
 		}
 		for n, size := range sizes {

@@ -42,6 +42,7 @@ type spanning struct {
 
 	legs   []fabricLeg
 	groups map[string]int // the number of its ports on each other host
+	moved  bool           // groups has other hosts than in the previous source
 }
 
 // A fabricLeg is an interface of a managed router on a spanning network.
@@ -84,7 +85,11 @@ func CompileFabric(prev Program, x *routing.Index, facts FabricFacts) Program {
 			}
 		}
 	}
-	return Program{Flows: prev.Flows.Exchange(gone.flows, come.flows), Groups: s.groupEntries(), Meters: prev.Meters, Missing: s.missing,
+	groups := prev.Groups
+	if slices.ContainsFunc(s.networks, func(n spanning) bool { return n.moved }) {
+		groups = s.groupEntries()
+	}
+	return Program{Flows: prev.Flows.Exchange(gone.flows, come.flows), Groups: groups, Meters: prev.Meters, Missing: s.missing,
 		Objects: Objects{sorted.Exchange(prev.Objects.set, gone.objects, come.objects)}, fabric: s}
 }
 
@@ -96,6 +101,22 @@ func (p Program) Carries(iface string) bool {
 	return slices.ContainsFunc(p.fabric.networks, func(n spanning) bool {
 		return slices.ContainsFunc(n.legs, func(l fabricLeg) bool { return l.ID == iface && l.port != 0 })
 	})
+}
+
+// ByUplink returns how p, a Program of the fabric bridge, sends a packet of a router interface out of the
+// uplink: the source MAC address, and the actions. ok is false if no uplink carries the interface's
+// network.
+func (p Program) ByUplink(iface string) (src ofproto.MAC, actions ofproto.Actions, ok bool) {
+	if p.fabric == nil {
+		return src, actions, false
+	}
+	for i := range p.fabric.networks {
+		n := &p.fabric.networks[i]
+		if n.uplink != 0 && slices.ContainsFunc(n.legs, func(l fabricLeg) bool { return l.ID == iface }) {
+			return routing.UplinkMAC(p.fabric.host, iface), ofproto.ActionsOf(n.tagged()...), true
+		}
+	}
+	return src, actions, false
 }
 
 // Joins reports whether p, a Program of a routing bridge, sends packets of an interface to the fabric
@@ -157,7 +178,7 @@ func fabricSourceOf(x *routing.Index, facts FabricFacts, prev *fabricSource) *fa
 				n.legs = append(n.legs, fabricLeg{l, find(l.Router.FabricPort())})
 			}
 		}
-		n.groups = s.count(&n, prev)
+		s.count(&n, prev)
 		if n.port != 0 && (!uplinked || n.uplink != 0) {
 			s.networks = append(s.networks, n)
 		}
@@ -167,20 +188,28 @@ func fabricSourceOf(x *routing.Index, facts FabricFacts, prev *fabricSource) *fa
 	return s
 }
 
-// count returns the number of n's ports on each other host.
-func (s *fabricSource) count(n *spanning, prev *fabricSource) map[string]int {
-	out, was := make(map[string]int), new(routing.Members)
+// count sets the number of n's ports on each other host.
+func (s *fabricSource) count(n *spanning, prev *fabricSource) {
+	var out map[string]int
+	shared, was := false, new(routing.Members)
 	if prev != nil && prev.host == s.host && slices.EqualFunc(s.peers, prev.peers, (*routing.Host).Equal) {
 		i, ok := slices.BinarySearchFunc(prev.networks, n.ID, func(m spanning, id string) int { return cmp.Compare(m.ID, id) })
 		if ok {
-			out, was = maps.Clone(prev.networks[i].groups), prev.networks[i].Members
+			out, was, shared = prev.networks[i].groups, prev.networks[i].Members, true
 		}
 	}
+	before := out
 	add := func(p *routing.Port, by int) {
 		if p == nil {
 			return
 		}
 		if h := s.hostOf(p); h != nil {
+			if out == nil || shared {
+				out, shared = maps.Clone(out), false
+			}
+			if out == nil {
+				out = make(map[string]int)
+			}
 			if out[h.ID] += by; out[h.ID] == 0 {
 				delete(out, h.ID)
 			}
@@ -190,7 +219,8 @@ func (s *fabricSource) count(n *spanning, prev *fabricSource) map[string]int {
 		add(p, -1)
 		add(q, 1)
 	}
-	return out
+	n.groups = out
+	n.moved = !shared && !maps.EqualFunc(out, before, func(int, int) bool { return true })
 }
 
 // hostOf returns the host of p, or nil if p is on this host or its host is not known.
@@ -217,68 +247,6 @@ func (s *fabricSource) differsInPorts(t *fabricSource) bool {
 			return n.Network.Equal(&m.Network) && n.port == m.port && n.uplink == m.uplink && n.group == m.group && n.meter == m.meter && n.all == m.all && n.answers == m.answers &&
 				slices.EqualFunc(n.legs, m.legs, func(k, l fabricLeg) bool { return k.Router == l.Router && k.ID == l.ID && k.port == l.port })
 		})
-}
-
-// groupEntries returns the groups that send a packet to all other hosts, or to those with machines of a
-// network.
-func (s *fabricSource) groupEntries() (out []ofproto.GroupEntry) {
-	for i := range s.networks {
-		n := &s.networks[i]
-		if n.Broadcast == routing.BroadcastNone || n.uplink != 0 {
-			continue
-		}
-		some := ofproto.GroupEntry{ID: n.group, Type: ofproto.GroupTypeAll}
-		all := ofproto.GroupEntry{ID: n.all, Type: ofproto.GroupTypeAll}
-		for _, peer := range s.peers {
-			if s.tunnel(peer) == 0 {
-				continue
-			}
-			b := ofproto.Bucket{WatchPort: ofproto.PortAny, WatchGroup: ofproto.GroupAny, Actions: ofproto.ActionsOf(s.send(n, peer)...)}
-			all.Buckets = append(all.Buckets, b)
-			if n.groups[peer.ID] > 0 {
-				some.Buckets = append(some.Buckets, b)
-			}
-		}
-		out = append(out, some)
-		if n.Broadcast == routing.BroadcastAll {
-			out = append(out, all)
-		}
-	}
-	slices.SortFunc(out, func(a, b ofproto.GroupEntry) int { return cmp.Compare(a.ID, b.ID) })
-	return out
-}
-
-// meterEntries returns the meters. They limit messages of other hosts, broadcasts, and the answers
-// that go to the namespaces of other hosts.
-func (s *fabricSource) meterEntries() (out []ofproto.MeterEntry) {
-	if s.hello != 0 {
-		out = append(out, rateMeter(s.hello, helloRate))
-	}
-	for i := range s.networks {
-		n := &s.networks[i]
-		if n.meter == 0 || n.Broadcast == routing.BroadcastNone {
-			continue
-		}
-		out = append(out, rateMeter(n.meter, floodRate))
-		if n.Broadcast == routing.BroadcastAll {
-			out = append(out, rateMeter(n.answers, floodRate))
-		}
-	}
-	slices.SortFunc(out, func(a, b ofproto.MeterEntry) int { return cmp.Compare(a.ID, b.ID) })
-	return out
-}
-
-// ofMeter is [Program.OfMeter] for the fabric bridge.
-func (s *fabricSource) ofMeter(id ofproto.MeterID) (routing.Object, Role, bool) {
-	if id != 0 && id == s.hello {
-		return hostObject(s.host), RoleLimitedHello, true
-	}
-	for i := range s.networks {
-		if n := &s.networks[i]; id != 0 && n.meter == id {
-			return n.object(), RoleLimitedFlood, true
-		}
-	}
-	return routing.Object{}, 0, false
 }
 
 // tunnel returns the port of the tunnels to h.

@@ -104,6 +104,29 @@ func TestSwitchGivesBackFabricPrograms(t *testing.T) {
 	})
 }
 
+// With 1,000 hosts, the groups of a network have 1,000 buckets. A port that stays on its host does not
+// make them again.
+func TestFabricGroupsAreShared(t *testing.T) {
+	m := &routing.Model{Networks: []routing.Network{{ID: "blue", VNI: 7, MTU: 1400}}}
+	for i := range 3 {
+		m.Hosts = append(m.Hosts, routing.Host{ID: fmt.Sprint("h", i+1), Tunnel: routing.Tunnel{Address: netip.AddrFrom4([4]byte{192, 168, 77, byte(i + 1)})}})
+	}
+	facts := compile.FabricFacts{Host: "h1", Can: compile.CanAll, Ports: compile.Ports{routing.TunnelGeneve.PortName(): 1, m.Networks[0].FabricPort(): 2}}
+	x := routing.NewIndex(m)
+	put := func(prev compile.Program, mac byte, host string) compile.Program {
+		x = x.With(routing.Change{Put: routing.Model{Ports: []routing.Port{{ID: "p", Network: "blue", MAC: ofproto.MAC{2, 0, 0, 0, 0, mac}, Host: host}}}})
+		return compile.CompileFabric(prev, x, facts)
+	}
+	first := put(compile.CompileFabric(compile.Program{}, x, facts), 1, "h2")
+	second := put(first, 2, "h2")
+	if &first.Groups[0] != &second.Groups[0] {
+		t.Error("the groups were made again for a port with another MAC address")
+	}
+	if third := put(second, 2, "h3"); third.SameTables(second) {
+		t.Error("the port has moved, and the groups are the same")
+	}
+}
+
 // Places reads the places of machines on hosts with tunnels.
 func TestPlaces(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -161,8 +184,8 @@ func TestFabricFlowsAreLinear(t *testing.T) {
 		none, noneRouted := flows(hosts, 0, 5000)
 		for _, machines := range []int{250, 500, 1000} {
 			fabric, router := flows(hosts, machines, 5000)
-			if fabric-none != 5*machines || router-noneRouted != machines {
-				t.Errorf("%d hosts, %d machines with one IPv4 address: %d more flows of the fabric bridge and %d of the router; want 5 and 1 for each machine",
+			if fabric-none != 6*machines || router-noneRouted != machines {
+				t.Errorf("%d hosts, %d machines with one IPv4 address: %d more flows of the fabric bridge and %d of the router; want 6 and 1 for each machine",
 					hosts, machines, fabric-none, router-noneRouted)
 			}
 		}
@@ -174,35 +197,50 @@ func TestFabricFlowsAreLinear(t *testing.T) {
 }
 
 // A request for the MAC address of a machine on another host is answered here or, if the switch cannot
-// write the answer, goes to that host, whatever broadcasts the network carries. A request of the machine
-// itself, which has just come to this host, gets no answer.
+// write the answer, goes to that host, by a tunnel or the uplink, whatever broadcasts the network carries.
+// A request of the machine itself, which has just come to this host, gets no answer.
 func TestRequestsForMachinesElsewhere(t *testing.T) {
-	a := netip.MustParseAddr("fd00::5")
-	p := routing.Port{ID: "p", Network: "n", MAC: ofproto.MAC{2, 0, 0, 0, 0, 5}, Host: "h2", Addresses: []netip.Addr{a}}
+	p := routing.Port{ID: "p", Network: "n", MAC: ofproto.MAC{2, 0, 0, 0, 0, 5}, Host: "h2", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("fd00::5")}}
+	requests := map[string]compile.Capabilities{"arp_tpa=10.0.0.5": compile.CanAnswerARP, "nd_target=fd00::5": compile.CanAnswerND}
+	ways := map[string]string{"goto_table:7": "answered here", "tun_dst": "sent by the tunnel", "goto_table:11": "sent by the uplink"}
 	for _, broadcast := range []routing.Broadcast{routing.BroadcastAll, routing.BroadcastDHCP, routing.BroadcastNone} {
-		m := &routing.Model{Networks: []routing.Network{{ID: "n", MTU: 1400, VNI: 5001, Broadcast: broadcast}}, Ports: []routing.Port{p}}
-		for i := range 2 {
-			m.Hosts = append(m.Hosts, routing.Host{ID: fmt.Sprint("h", i+1), Tunnel: routing.Tunnel{Address: netip.AddrFrom4([4]byte{192, 168, 77, byte(i + 1)})}})
-		}
-		for _, can := range []compile.Capabilities{compile.CanAll, compile.CanAll &^ compile.CanAnswerND} {
-			facts := compile.FabricFacts{Host: "h1", Can: can, Ports: compile.Ports{m.Networks[0].FabricPort(): 1, routing.TunnelGeneve.PortName(): 3}}
-			answered, sent, ignored := 0, 0, 0
-			for f := range compile.CompileFabric(compile.Program{}, routing.NewIndex(m), facts).Flows.All() {
-				text := f.String()
-				switch {
-				case !strings.Contains(text, "icmp_type=135") || !strings.Contains(text, "nd_target="+a.String()):
-				case strings.Contains(text, "dl_src="+p.MAC.String()):
-					if strings.HasSuffix(text, "actions=drop") {
-						ignored++
-					}
-				case strings.Contains(text, "tun_dst"):
-					sent++
-				default:
-					answered++
-				}
+		for _, n := range []routing.Network{{ID: "n", MTU: 1400, VNI: 5001, Broadcast: broadcast}, {ID: "n", VLAN: 7, Broadcast: broadcast}} {
+			m := &routing.Model{Networks: []routing.Network{n}, Ports: []routing.Port{p}}
+			for i := range 2 {
+				m.Hosts = append(m.Hosts, routing.Host{ID: fmt.Sprint("h", i+1), Uplink: "eth1", Tunnel: routing.Tunnel{Address: netip.AddrFrom4([4]byte{192, 168, 77, byte(i + 1)})}})
 			}
-			if want := can == compile.CanAll; (answered > 0) != want || (sent > 0) == want || ignored != 1 {
-				t.Errorf("broadcast %v, capabilities %v: %d flows answer, %d send the request to the host, %d ignore a request of the machine itself", broadcast, can, answered, sent, ignored)
+			for request, needs := range requests {
+				for _, can := range []compile.Capabilities{compile.CanAll, compile.CanAll &^ needs} {
+					want := "answered here"
+					switch {
+					case can.Has(needs):
+					case n.VNI != 0:
+						want = "sent by the tunnel"
+					default:
+						want = "sent by the uplink"
+					}
+					facts := compile.FabricFacts{Host: "h1", Can: can, Ports: compile.Ports{n.FabricPort(): 1, routing.TunnelGeneve.PortName(): 3, "eth1": 4}}
+					ignored, got := 0, ""
+					for f := range compile.CompileFabric(compile.Program{}, routing.NewIndex(m), facts).Flows.All() {
+						text := f.String()
+						switch {
+						case !strings.Contains(text, "table=4,") || !strings.Contains(text, request):
+						case strings.Contains(text, "dl_src="+p.MAC.String()):
+							if strings.HasSuffix(text, "actions=drop") {
+								ignored++
+							}
+						default:
+							for action, way := range ways {
+								if strings.Contains(text, action) {
+									got = way
+								}
+							}
+						}
+					}
+					if got != want || ignored != 1 {
+						t.Errorf("broadcast %v, capabilities %v: a request with %s is %s, want %s; %d flows ignore a request of the machine itself, want 1", broadcast, can, request, got, want, ignored)
+					}
+				}
 			}
 		}
 	}

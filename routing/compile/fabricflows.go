@@ -16,16 +16,20 @@ import (
 const (
 	fabricAdmit   ofproto.TableID = iota // by ingress port; packets from tunnels also by the sender's address
 	fabricVNI                            // from tunnels: by VNI
-	fabricArrive                         // from tunnels: to a routing bridge, or to the integration bridge
+	fabricArrive                         // from other hosts: by destination; from the uplink also by source
 	fabricLocal                          // from the integration bridge: packets from and to gateways stay here
 	fabricResolve                        // requests for MAC addresses
 	fabricDeliver                        // by destination
 	fabricLearned                        // by destination: learned flows for machines that are not declared
 	fabricAnswer                         // neighbour advertisements in the name of machines on other hosts
-	fabricSeen                           // learned flows: on which side of the uplink machines are that are not declared
+	fabricSeen                           // learned flows: on which side of the bridge machines are that are not declared
 	fabricSide                           // packets to these machines
 	fabricReturn                         // packets that stay here
 	fabricWire                           // packets that leave by the uplink
+	fabricHere                           // from tunnels: packets for machines that are not declared, if they are on this host
+	fabricSender                         // from tunnels, by source: to a routing bridge, or to the integration bridge
+	fabricOrigin                         // from this host, by source: learns machines that are not declared
+	fabricLimit                          // from this host: not from too many such machines
 )
 
 // Priorities in the tables of the fabric bridge.
@@ -39,13 +43,6 @@ const (
 	prioHost      = 200 // packets from or to declared machines
 	prioFlood     = 150
 	prioLearn     = 100
-)
-
-// The number of learned flows for machines that are not declared, on each network, and their
-// timeouts.
-const (
-	learnLimit = 1024
-	learnIdle  = 300 // seconds, as in Open vSwitch's MAC tables
 )
 
 // A fabricCompiler emits the flows of a fabric bridge.
@@ -145,9 +142,22 @@ func (c *fabricCompiler) network(n *spanning) {
 	about := n.object()
 	c.emit(about, RoleCarry, fabricAdmit, prioHost, ofproto.MatchOf(ofproto.InPort(n.port)), n.enter(fabricLocal))
 	c.emit(about, RoleCarry, fabricVNI, prioHost, ofproto.MatchOf(ofproto.TunID(uint64(n.VNI))), n.enter(fabricArrive))
-	c.emit(about, RoleLearn, fabricArrive, prioLearn, n.of(), ofproto.ApplyActions(c.learn(n), ofproto.Output{Port: n.port}))
-	c.floods(n, ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.ToGroup{ID: n.group})})
 	group := ofproto.EthDstBits(groupBit, groupBit)
+	look := ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Resubmit{Port: ofproto.PortInPort, Table: fabricSeen})}
+	here := n.of(ofproto.Reg(sideReg, onThisHost, ^uint32(0)))
+	c.emit(about, RoleNext, fabricArrive, prioFlood, n.of(group), ofproto.GotoTable(fabricSender))
+	c.emit(about, RoleNext, fabricArrive, prioLearn, n.of(), ofproto.Do(look, ofproto.Goto{Table: fabricHere}))
+	c.emit(about, RoleNext, fabricHere, prioHost, here, ofproto.GotoTable(fabricSender))
+	c.emit(about, RoleAstray, fabricHere, prioLearn, n.of(), ofproto.Instructions{})
+	c.emit(about, RoleLearn, fabricSender, prioLearn, n.of(), ofproto.ApplyActions(c.learn(n), c.sideOf(n, onOtherHost), ofproto.Output{Port: n.port}))
+	c.emit(about, RoleNext, fabricLocal, prioLearn, n.of(), fromHere())
+	c.emit(about, RoleLearn, fabricOrigin, prioLearn, n.of(), ofproto.ApplyActions(c.sideOf(n, onThisHost)))
+	c.emit(about, RoleNext, fabricLimit, prioHost, n.of(ofproto.InPort(n.port), belowLimit()),
+		ofproto.ApplyActions(ofproto.Resubmit{Port: ofproto.PortInPort, Table: fabricResolve})) // Goto leads only to later tables
+	c.emit(about, RoleCrowded, fabricLimit, prioLearn, n.of(), ofproto.Instructions{})
+	c.emit(about, RoleNext, fabricDeliver, prioLearn-50, n.of(), ofproto.Do(look, ofproto.Goto{Table: fabricLearned}))
+	c.emit(about, RoleNext, fabricLearned, prioHost, here, ofproto.GotoTable(fabricReturn))
+	c.floods(n, ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.ToGroup{ID: n.group})})
 	if n.Broadcast == routing.BroadcastAll {
 		for k := range n.legs { // requests of a namespace for a machine that is not declared
 			l := &n.legs[k]
@@ -190,30 +200,6 @@ func (c *fabricCompiler) floods(n *spanning, do ofproto.Instruction) {
 
 const protoUDP = 17 // RFC 768
 
-// learn returns the action that learns the sender's host from a packet that came by a tunnel.
-func (c *fabricCompiler) learn(n *spanning) ofproto.Learn {
-	return ofproto.Learn{Table: fabricLearned, Priority: prioLearn, Cookie: CookieOf(n.object(), RoleLearned), Idle: learnIdle, Limit: learnLimit,
-		Specs: ofproto.SpecsOf(append([]ofproto.LearnSpec{
-			ofproto.LearnField(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldMetadata), ofproto.Whole(ofproto.FieldMetadata)),
-			ofproto.LearnField(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldEthDst), ofproto.Whole(ofproto.FieldEthSrc)),
-		}, c.backToSender()...)...)}
-}
-
-// backToSender returns the actions of a learned flow. They send packets to the host that sent
-// the packet from which the flow was learned.
-func (c *fabricCompiler) backToSender() []ofproto.LearnSpec {
-	src, dst := ofproto.Whole(ofproto.FieldTunIPv4Src), ofproto.Whole(ofproto.FieldTunIPv4Dst)
-	if len(c.peers) > 0 && c.peers[0].Tunnel.Address.Is6() {
-		src, dst = ofproto.Whole(ofproto.FieldTunIPv6Src), ofproto.Whole(ofproto.FieldTunIPv6Dst)
-	}
-	id := ofproto.Whole(ofproto.FieldTunID)
-	return []ofproto.LearnSpec{
-		ofproto.LearnField(ofproto.LearnLoad, id, id),
-		ofproto.LearnField(ofproto.LearnLoad, dst, src),
-		ofproto.LearnPort(ofproto.Whole(ofproto.FieldInPort16)),
-	}
-}
-
 // gateway emits the flows for interface l on n.
 func (c *fabricCompiler) gateway(n *spanning, l *fabricLeg) {
 	if n.uplink != 0 {
@@ -227,11 +213,13 @@ func (c *fabricCompiler) gateway(n *spanning, l *fabricLeg) {
 		c.emit(about, RoleCarry, fabricAdmit, prioHost, ofproto.MatchOf(in, from), n.enter(fabricResolve))
 		if n.Broadcast == routing.BroadcastAll {
 			for _, answer := range answersTo(l.MAC) {
-				c.answer(n, l, append(answer, in), ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.ToGroup{ID: n.all})})
+				c.answer(n, l, append(answer, in), ofproto.WriteMetadata{Value: n.mark(), Mask: ^uint64(0)}, ofproto.Goto{Table: fabricLocal})
 			}
+			c.emit(about, RoleNext, fabricLocal, prioResolved, n.of(in), fromHere())
+			c.emit(about, RoleResolved, fabricLimit, prioHost, n.of(in, belowLimit()), ofproto.ApplyActions(ofproto.ToGroup{ID: n.all}))
 		}
 		for _, answer := range answersTo(l.MAC) {
-			c.emit(about, RoleResolved, fabricArrive, prioResolved, n.of(answer...), ofproto.ApplyActions(c.learn(n), out))
+			c.emit(about, RoleResolved, fabricArrive, prioResolved, n.of(answer...), ofproto.ApplyActions(c.learn(n), c.sideOf(n, onOtherHost), out))
 		}
 		group := ofproto.EthDstBits(groupBit, groupBit)
 		c.emit(about, RoleArrive, fabricArrive, prioAsks, n.of(from, group, ofproto.ARP(), ofproto.ARPOp(arpRequest)),
@@ -239,7 +227,7 @@ func (c *fabricCompiler) gateway(n *spanning, l *fabricLeg) {
 		c.emit(about, RoleArrive, fabricArrive, prioAsks, n.of(from, group, ofproto.IPv6(), ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndSolicitation)),
 			ofproto.ApplyActions(out))
 		c.emit(about, RoleLocal, fabricArrive, prioMulticast, n.of(from, group), ofproto.Instructions{})
-		c.emit(about, RoleArrive, fabricArrive, prioRouted, n.of(from), ofproto.ApplyActions(out))
+		c.emit(about, RoleArrive, fabricSender, prioRouted, n.of(from), ofproto.ApplyActions(out))
 		c.emit(about, RoleReturn, fabricReturn, prioHost, ofproto.MatchOf(in), ofproto.ApplyActions(ofproto.Output{Port: ofproto.PortInPort}))
 	}
 	c.gatewayLocal(n, l)
@@ -261,15 +249,15 @@ func (c *fabricCompiler) gatewayLocal(n *spanning, l *fabricLeg) {
 }
 
 // A machine's answer to the router comes from l's bridge. answer emits the flows that send it to
-// the other hosts, by the actions in the parameter do. The namespace of any of these hosts may wait
+// the other hosts, by the instructions in the parameter do. The namespace of any of these hosts may wait
 // for the answer. A learned flow would know only the host that asked last, and only after a moment.
-func (c *fabricCompiler) answer(n *spanning, l *fabricLeg, match []ofproto.Field, do ofproto.Apply) {
+func (c *fabricCompiler) answer(n *spanning, l *fabricLeg, match []ofproto.Field, do ...ofproto.Instruction) {
 	prio, m := uint16(prioResolved), ofproto.MatchOf(match...)
 	if n.answers != 0 {
-		c.emit(l.object(), RoleResolved, fabricAdmit, prio, m, metering(n.answers, do))
+		c.emit(l.object(), RoleResolved, fabricAdmit, prio, m, metering(n.answers, do...))
 		prio--
 	}
-	c.emit(l.object(), RoleResolved, fabricAdmit, prio, m, ofproto.Do(do))
+	c.emit(l.object(), RoleResolved, fabricAdmit, prio, m, ofproto.Do(do...))
 }
 
 // addresses returns the addresses of l, including the link-local one that the kernel assigns.
@@ -303,12 +291,15 @@ func (c *fabricCompiler) machine(n *spanning, p *routing.Port) {
 	host := c.hostOf(p)
 	if host == nil || c.tunnel(host) == 0 {
 		if p.Host == c.host {
-			c.emit(about, RoleImposter, fabricArrive, prioHost, n.of(ofproto.EthSrc(p.MAC)), ofproto.Instructions{})
+			c.emit(about, RoleKnown, fabricArrive, prioHost, n.of(ofproto.EthDst(p.MAC)), ofproto.GotoTable(fabricSender))
+			c.emit(about, RoleImposter, fabricSender, prioHost, n.of(ofproto.EthSrc(p.MAC)), ofproto.Instructions{})
+			c.emit(about, RoleKnown, fabricOrigin, prioHost, n.of(ofproto.EthSrc(p.MAC)), ofproto.ApplyActions(ofproto.Load{Dst: limitBit(), Value: 1}))
 			c.known(n, p)
 		}
 		return
 	}
-	c.emit(about, RoleArrive, fabricArrive, prioHost, n.of(ofproto.EthSrc(p.MAC)), ofproto.ApplyActions(ofproto.Output{Port: n.port}))
+	c.emit(about, RoleAstray, fabricArrive, prioAstray, n.of(ofproto.EthDst(p.MAC)), ofproto.Instructions{})
+	c.emit(about, RoleArrive, fabricSender, prioHost, n.of(ofproto.EthSrc(p.MAC)), ofproto.ApplyActions(ofproto.Output{Port: n.port}))
 	c.emit(about, RoleTunnelOut, fabricDeliver, prioHost, n.of(ofproto.EthDst(p.MAC)), ofproto.ApplyActions(c.send(n, host)...))
 	for _, a := range p.Addresses {
 		c.proxy(n, p, a)
@@ -321,19 +312,15 @@ func (c *fabricCompiler) proxy(n *spanning, p *routing.Port, a netip.Addr) {
 	for _, m := range n.requests(a, ofproto.EthSrc(p.MAC)) {
 		c.emit(about, RoleSelf, fabricResolve, prioHost+2, m, ofproto.Instructions{})
 	}
-	back := []ofproto.Action{ofproto.SetField{Field: ofproto.EthSrc(p.MAC)}, ofproto.Output{Port: ofproto.PortInPort}}
-	if a.Is4() {
-		if c.can.Has(CanAnswerARP) {
-			answer := answerARP(p.MAC, a)
-			c.emit(about, RoleProxy, fabricResolve, prioHost, n.requests(a)[0], ofproto.Do(answer, ofproto.Goto{Table: fabricAnswer}))
-			c.emit(about, RoleProxy, fabricAnswer, prioHost, n.of(ofproto.ARP(), ofproto.ARPOp(arpReply), ofproto.ARPSourceIP(a)), ofproto.ApplyActions(back...))
-		}
+	if able := a.Is4() && c.can.Has(CanAnswerARP) || a.Is6() && c.can.Has(CanAnswerND); !able {
+		c.forward(n, p, a)
 		return
 	}
-	if !c.can.Has(CanAnswerND) {
-		if n.uplink == 0 { // the machine itself answers
-			c.emit(about, RoleTunnelOut, fabricResolve, prioHost, n.requests(a)[0], ofproto.ApplyActions(c.send(n, c.hostOf(p))...))
-		}
+	back := []ofproto.Action{ofproto.SetField{Field: ofproto.EthSrc(p.MAC)}, ofproto.Output{Port: ofproto.PortInPort}}
+	if a.Is4() {
+		answer := answerARP(p.MAC, a)
+		c.emit(about, RoleProxy, fabricResolve, prioHost, n.requests(a)[0], ofproto.Do(answer, ofproto.Goto{Table: fabricAnswer}))
+		c.emit(about, RoleProxy, fabricAnswer, prioHost, n.of(ofproto.ARP(), ofproto.ARPOp(arpReply), ofproto.ARPSourceIP(a)), ofproto.ApplyActions(back...))
 		return
 	}
 	group := ofproto.IPv6Dst(alone(solicitedNode(a)))
@@ -351,6 +338,18 @@ func (c *fabricCompiler) proxy(n *spanning, p *routing.Port, a netip.Addr) {
 		ofproto.ApplyActions(append([]ofproto.Action{ofproto.SetField{Field: ofproto.NDTargetMAC(p.MAC)}}, back...)...))
 }
 
+// forward emits the flow that sends requests for the MAC address of p, which is on another host, to p:
+// the switch cannot write the answer. A request of a namespace does not leave by the uplink, because the
+// switch cannot write its sender either.
+func (c *fabricCompiler) forward(n *spanning, p *routing.Port, a netip.Addr) {
+	about := routing.Object{Kind: routing.KindPort, ID: p.ID}
+	if n.uplink != 0 {
+		c.emit(about, RoleUplinkOut, fabricResolve, prioHost, n.requests(a, ofproto.InPort(n.port))[0], ofproto.GotoTable(fabricWire))
+		return
+	}
+	c.emit(about, RoleTunnelOut, fabricResolve, prioHost, n.requests(a)[0], ofproto.ApplyActions(c.send(n, c.hostOf(p))...))
+}
+
 // rest emits the last flow of each table, which continues in the next table, or drops and
 // counts packets. It also emits the flows that drop requests with an impossible sender, see
 // [compiler.refuse].
@@ -363,11 +362,11 @@ func (c *fabricCompiler) rest() {
 		c.emit(about, RoleForged, fabricResolve, prioResolved, m, ofproto.Instructions{})
 	}
 	next := map[ofproto.TableID]ofproto.TableID{fabricLocal: fabricResolve, fabricResolve: fabricDeliver, fabricDeliver: fabricLearned, fabricLearned: fabricReturn}
-	for t := fabricAdmit; t <= fabricWire; t++ {
+	for t := fabricAdmit; t <= fabricLimit; t++ {
 		role, do := RoleDrop, ofproto.Instructions{}
 		if to := next[t]; to != 0 {
 			role, do = RoleNext, ofproto.GotoTable(to)
-		} else if t == fabricSeen { // fabricDeliver goes on
+		} else if t == fabricSeen { // the table that has resubmitted the packet goes on
 			role = RoleNext
 		} else if t == fabricReturn {
 			role = RoleUnreached

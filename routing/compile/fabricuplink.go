@@ -14,9 +14,9 @@ import (
 
 const etherVLAN = 0x8100 // IEEE 802.1Q
 
-// Priorities in table fabricArrive of flows for packets that came by the uplink.
+// Priorities in table fabricArrive.
 const (
-	prioReturned = 420 // packets of this host that came back
+	prioReturned = 420 // packets of this host that came back by the uplink
 	prioAstray   = 395 // packets for machines on other hosts
 	prioSwitched = 100
 )
@@ -74,24 +74,6 @@ func (c *fabricCompiler) uplinkNetwork(n *spanning) {
 	c.emit(about, RoleReturn, fabricSide, prioHost, n.of(ofproto.Reg(sideReg, onThisHost, ^uint32(0))), ofproto.GotoTable(fabricReturn))
 	c.emit(about, RoleFlood, fabricSide, prioLearn, n.of(),
 		ofproto.Do(ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Output{Port: ofproto.PortInPort})}, ofproto.Goto{Table: fabricWire}))
-}
-
-// The values of a register that say where a machine is that is not declared.
-const (
-	sideReg      = 0
-	behindUplink = 1
-	onThisHost   = 2
-)
-
-// sideOf returns the action that learns, from an answer to a namespace, where its sender is. The
-// learned flow sets the register for packets to the sender. Without such a flow (as after a restart
-// of the switch) packets go to both sides.
-func (c *fabricCompiler) sideOf(n *spanning, side uint64) ofproto.Learn {
-	return ofproto.Learn{Table: fabricSeen, Priority: prioLearn, Cookie: CookieOf(n.object(), RoleLearned), Idle: learnIdle, Limit: learnLimit,
-		Specs: ofproto.SpecsOf(
-			ofproto.LearnValue(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldMetadata), n.mark()),
-			ofproto.LearnField(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldEthDst), ofproto.Whole(ofproto.FieldEthSrc)),
-			ofproto.LearnValue(ofproto.LearnLoad, ofproto.Whole(ofproto.FieldReg0+sideReg), side))}
 }
 
 // uplinkGateway emits the flows for interface l on n.

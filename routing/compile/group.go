@@ -23,8 +23,9 @@ func groupIDs(r *routing.Router) []ofproto.GroupID {
 	return out
 }
 
-// numbers returns a number for each of n names: a hash of the name, masked by mask. If another
-// name or not has this number, the result is the next free number.
+// numbers returns a number for each of n names: a hash of the name, masked by
+// mask. If another name has this number, or it is one of not, the result is the
+// next free number.
 func numbers(n int, name func(int) string, mask uint32, not ...uint32) []uint32 {
 	out := make([]uint32, n)
 	taken := make(map[uint32]bool, n)
@@ -70,8 +71,8 @@ func uniform(slot int, a netip.Addr) float64 {
 	return (float64(binary.BigEndian.Uint64(sum[:])>>11) + 0.5) / (1 << 53)
 }
 
-// groupEntries returns the groups. Each is for a route with several next hops, if ports have
-// the addresses of all of them.
+// groupEntries returns a group for each route with several next hops. If the
+// address of a next hop belongs to no port, the route has no group.
 func (s source) groupEntries() (out []ofproto.GroupEntry) {
 	c := compiler{source: s}
 	for i := range s.router.Routes {

@@ -107,7 +107,7 @@ type taker string
 const (
 	declared taker = "intent" // a route of the intent
 	others   taker = "others" // another program's route, no route, or the router itself
-	either   taker = "either" // it depends on more than addresses
+	either   taker = "either" // the taker depends on more than addresses
 )
 
 // lookup returns the taker of a packet. Like Linux, it goes through the rules in order. In the

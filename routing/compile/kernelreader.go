@@ -17,10 +17,10 @@ const (
 // A KernelRule is a policy rule of a namespace that may apply to forwarded packets.
 type KernelRule struct {
 	IPv6     bool
-	Decides  bool         // it looks up no table, so its packets never reach the main table; or it jumps to another rule
+	Decides  bool         // the rule looks up no table, so its packets never reach the main table; or it jumps to another rule
 	Table    uint32       // if not Decides
 	From, To netip.Prefix // selects packets by source and destination; zero selects all
-	Partly   bool         // it selects only some packets with these addresses, or ignores some routes
+	Partly   bool         // the rule selects only some packets with these addresses, or ignores some routes
 }
 
 // A KernelRoute is a route of a namespace.
@@ -31,7 +31,7 @@ type KernelRoute struct {
 	// Declared means that the route comes from the intent: it is for the subnet of a router
 	// address, or an extra route.
 	Declared bool
-	Partly   bool // it is only for some packets to Destination, and precedes the routes for all packets
+	Partly   bool // the route is for some packets to Destination only, and precedes the routes for all packets
 	Throw    bool // the lookup continues with the next rule
 }
 
@@ -51,8 +51,8 @@ type KernelReader struct {
 	declared map[netip.Prefix]bool // served prefixes that the kernel has listed
 	local    map[netip.Prefix]bool
 	rivals   map[netip.Prefix]bool         // served prefixes that other programs also have a route for; true if the kernel prefers that route in any case
-	routes   map[netip.Prefix]netip.Prefix // longer prefixes than served ones; the value is the served prefix around each
-	chosen   map[KernelChoice]KernelChoice // choices; the value replaces them if there are too many
+	routes   map[netip.Prefix]netip.Prefix // routes inside served prefixes; the value is the served prefix that contains the route
+	chosen   map[KernelChoice]KernelChoice // choices; the value replaces a choice if too many routes belong to it
 }
 
 type table struct {
@@ -163,7 +163,7 @@ func (k *KernelReader) Route(r KernelRoute) {
 	v := familyOf(p.Addr())
 	for _, q := range unroutables[v] {
 		if q.Bits() <= p.Bits() && q.Contains(p.Addr()) {
-			return // no flow matches packets of this route
+			return // the route has no effect on flows, because no flow matches its packets
 		}
 	}
 	if choices := k.choices[table{v, r.Table}]; choices != nil && !r.Throw {
@@ -229,7 +229,7 @@ func (k *KernelReader) choose(c KernelChoice, p netip.Prefix) {
 func (k *KernelReader) Kernel() *Kernel {
 	out := new(Kernel)
 	for v, past := range k.past {
-		if len(k.lengths[v]) > 0 && !past { // not all packets reach the main table
+		if len(k.lengths[v]) > 0 && !past { // the rules do not send all packets to the main table
 			out.Choices = append(out.Choices, KernelChoice{family(v).all(), family(v).all()})
 		}
 	}

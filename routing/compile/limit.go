@@ -17,9 +17,9 @@ import (
 // declared machines, each machine has its own. All other machines share meters by the last
 // bits of their MAC addresses.
 const (
-	machineMeters = 128 // for the machines of all interfaces of a router
+	machineMeters = 128 // number of meters for the machines of all interfaces of a router
 	mostMachines  = 64  // of one interface
-	strangers     = 8   // for machines that are not declared
+	strangers     = 8   // number of meters for machines that are not declared
 )
 
 // A limit is a kind of meter.
@@ -30,7 +30,7 @@ const (
 	limitTTL
 	limitUnknown
 	countLarge      // counts but does not limit, see [leg.large]
-	limitResolution // from this number on: meters of undeclared machines, then meters of declared machines
+	limitResolution // the first kind of the machines' meters: those of undeclared machines, then those of declared machines
 )
 
 // role returns the role of the packets that meters of kind k drop. For countLarge it is the
@@ -83,7 +83,7 @@ func limitsOf(r *routing.Router) *limits {
 			k += strangers - n.strange
 		}
 		if k > int(countLarge) {
-			k-- // as countLarge has a name
+			k-- // the numbers skip countLarge, which has a name of its own
 		}
 		return r.Interfaces[i/each].ID + "\x00" + strconv.Itoa(k)
 	}, uint32(lastMeter-firstMeter), uint32(meterProbe-firstMeter))
@@ -113,8 +113,9 @@ func (l *leg) meter(k limit) ofproto.MeterID {
 	return ids[k]
 }
 
-// limited emits two flows of l with instructions do. The first is limited by l's meter of a kind.
-// The second has a lower priority and no meter, in case the switch refuses the first.
+// limited emits two flows of l with instructions do. The first flow uses l's
+// meter of kind k. The second flow has a lower priority and no meter, and is
+// used if the switch refuses the first.
 func (c *compiler) limited(l *leg, k limit, role Role, t ofproto.TableID, prio uint16, m ofproto.Match, do ...ofproto.Instruction) {
 	if id := l.meter(k); id != 0 {
 		c.emit(l.object(), role, t, prio, m, metering(id, do...))
@@ -156,7 +157,7 @@ func (c *compiler) limit(l *leg) {
 		m := ofproto.MatchOf(in, ofproto.EthSrcBits(ofproto.MAC{5: byte(b)}, ofproto.MAC{5: byte(n - 1)}))
 		c.emit(l.object(), RoleLimit, tableLimit, prioBucket, m, metering(l.meter(limitResolution+limit(first+b)), on))
 	}
-	c.emit(l.object(), RoleLimit, tableLimit, prioNoMeter, ofproto.MatchOf(in), ofproto.Do(on)) // for machines with a meter that the switch refused
+	c.emit(l.object(), RoleLimit, tableLimit, prioNoMeter, ofproto.MatchOf(in), ofproto.Do(on)) // passes requests of machines with a meter that the switch refused
 }
 
 // ownMeters reports whether each declared machine on l has its own meter.

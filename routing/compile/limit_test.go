@@ -152,7 +152,7 @@ func TestRefusedMetersOnlyRemoveLimits(t *testing.T) {
 			for range 20 {
 				p := dice.packet(t)
 				if a, b := outcome(t, prog.Flows, prog, p), outcome(t, without, prog, p); a != b {
-					t.Fatalf("%v: %s with meters, %s without", p.Headers, a, b)
+					t.Fatalf("packet %v: outcome %s with meters, %s without", p.Headers, a, b)
 				}
 			}
 		}

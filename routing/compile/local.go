@@ -102,7 +102,7 @@ func (c *compiler) own(l *leg) {
 		}
 	}
 	for _, a := range l.addresses6() {
-		if linkLocal(a) { // other links may have the same address
+		if linkLocal(a) { // a link-local address may exist on other links too
 			c.emit(l.object(), RoleMartian, tableLocal, prioMartian, v6.match(ofproto.InPort(l.patch), src(alone(a))), ofproto.GotoTable(tableKernel))
 		}
 		if !c.answersEcho() {

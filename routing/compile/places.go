@@ -7,7 +7,7 @@ import (
 
 // PlaceFilters select the flows of a fabric bridge from which [Places] reads.
 func PlaceFilters() (out []ofproto.FlowFilter) {
-	for table, role := range map[ofproto.TableID]Role{fabricDeliver: RoleTunnelOut, fabricArrive: RoleImposter} {
+	for table, role := range map[ofproto.TableID]Role{fabricDeliver: RoleTunnelOut, fabricSender: RoleImposter} {
 		f := ofproto.AllFlows()
 		f.Table, f.Cookie, f.CookieMask = table, cookieMark|ofproto.Cookie(role)<<48, ^cookieHashMask
 		out = append(out, f)

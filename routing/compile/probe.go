@@ -18,7 +18,7 @@ const (
 // probe, or a flow that the switch has learned.
 func IsPassing(c ofproto.Cookie) bool {
 	role, ours := RoleOf(c)
-	return ours && (role == RoleProbe || role == RoleLearned)
+	return ours && (role == RoleProbe || role == RoleLearned || role == RoleLearnedHere)
 }
 
 // IsProbeGroup and IsProbeMeter report whether a group or meter belongs to a probe.

@@ -53,7 +53,7 @@ func Recompile(prev Program, x *routing.Index, r *routing.Router, facts Facts) P
 		if all {
 			return s.compile()
 		}
-		if len(touched) > 0 && is.meters != nil && (gone.ownMeters(was) || come.ownMeters(is)) { // then the number of meters is small
+		if len(touched) > 0 && is.meters != nil && (gone.ownMeters(was) || come.ownMeters(is)) { // machines have their own meters only if there are few machines
 			gone.limit(was)
 			come.limit(is)
 			meters = nil

@@ -77,7 +77,7 @@ func samePorts(t *rapid.T, x *routing.Index, m *routing.Model) {
 		}
 	}
 	if _, _, n := x.Len(); n != len(m.Ports) {
-		t.Fatalf("index knows where %d ports are, want %d", n, len(m.Ports))
+		t.Fatalf("the index has %d ports, want %d", n, len(m.Ports))
 	}
 	if p, ok := x.Port("nobody"); ok {
 		t.Fatalf("index has %v", p)
@@ -253,7 +253,7 @@ func oneMore(t testing.TB, n int) (add func()) {
 		y := x.With(routing.Change{Put: routing.Model{Ports: []routing.Port{bigPort(n + 300)}}})
 		next := compile.Recompile(prog, y, &m.Routers[0], facts)
 		if mods := ofproto.Diff(prog.Flows, next.Flows).Mods(); len(mods) != 1 {
-			t.Fatalf("%d changes for one port: %v", len(mods), mods)
+			t.Fatalf("adding a port changes %d flows: %v", len(mods), mods)
 		}
 	}
 }
@@ -263,7 +263,7 @@ func oneMore(t testing.TB, n int) (add func()) {
 func TestRecompileAllocates(t *testing.T) {
 	few, many := testing.AllocsPerRun(100, oneMore(t, 2_000)), testing.AllocsPerRun(100, oneMore(t, 50_000))
 	if many > few+4 {
-		t.Errorf("one port more takes %v allocations with 50,000 ports, %v with 2,000", many, few)
+		t.Errorf("adding a port makes %v allocations with 50,000 ports, %v with 2,000", many, few)
 	}
 }
 

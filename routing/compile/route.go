@@ -17,7 +17,7 @@ const (
 	prioException = 3 // packets that entered by certain interfaces
 	prioForeign   = 4 // packets that the kernel routes differently; below all priorities of the next length
 
-	prioChoice = 600 // this and higher: policy rules of the kernel, for any length
+	prioChoice = 600 // lowest priority for policy rules of the kernel, which precede prefixes of any length
 )
 
 // prio returns the priority of a flow for p. The parameter what is one of the constants above.
@@ -188,7 +188,7 @@ func (c *compiler) exit(route *routing.Route, hops []hop) (e exit, ok bool) {
 // A hop is the current location of a next hop.
 type hop struct {
 	leg  int         // index among the legs, or -1 if not connected
-	mac  ofproto.MAC // of the port with the next hop's address
+	mac  ofproto.MAC // MAC address of the port with the next hop's address
 	port string      // ID of that port; "" if no port has the address, so the kernel resolves it
 	slow bool        // the fast path of the port or its network is off
 	away bool        // the port is on another host

@@ -307,7 +307,7 @@ func slowness(m *routing.Model, r *routing.Router, facts compile.Facts, in *rout
 		}
 		return declared, false
 	}
-	// The longest prefix around an address, and whether it belongs to a slow route.
+	// routed finds the longest prefix that contains an address. It returns others if this prefix belongs to a route with fast path off.
 	routed := func(a netip.Addr) taker {
 		bits, found := -1, declared
 		for i := range r.Interfaces {

@@ -61,7 +61,7 @@ func (c *compiler) slowPort(l *leg, p *routing.Port) {
 			continue
 		}
 		c.slow(about, prioSlowMAC, v.match(in, ofproto.EthSrc(p.MAC)))
-		for _, q := range p.Pairs { // other ports may have the same pair
+		for _, q := range p.Pairs { // another port may have the same pair
 			if q.MAC != (ofproto.MAC{}) && q.MAC != p.MAC {
 				c.slow(l.object(), prioSlowMAC, v.match(in, ofproto.EthSrc(q.MAC)))
 			}

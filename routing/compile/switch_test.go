@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// A drawn model with facts of its routers' bridges and namespaces.
+// A drawn is a model with the facts of its routers' bridges and namespaces.
 type drawn struct {
 	model *routing.Model
 	facts compile.Facts

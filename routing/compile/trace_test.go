@@ -65,7 +65,7 @@ func TestTraceAgreesWithOpenVSwitch(t *testing.T) {
 	}
 	for role := compile.RoleARP; role <= compile.RoleTap; role++ {
 		if role == compile.RoleProbe || role == 24 || compile.RoleLimitedResolution <= role && role <= compile.RoleLimitedUnknown || role == compile.RoleForeign || role == compile.RoleSlow || role == compile.RoleFast || role == compile.RoleNeighbour {
-			continue // not used in programs, or not in these
+			continue // these programs have no flows of the role
 		}
 		if seen[role] == 0 {
 			t.Errorf("no packet hit a flow of role %d", role)
@@ -98,7 +98,7 @@ func (d packetDice) packet(t teller) ofproto.Packet {
 
 func one[T any](d packetDice, of ...T) T { return of[d.IntN(len(of))] }
 
-// or mostly returns the text usual, and sometimes another of the given texts.
+// or returns the text usual most of the time, and sometimes one of others.
 func (d packetDice) or(usual string, others ...string) string {
 	if d.IntN(8) > 0 {
 		return usual

@@ -196,7 +196,7 @@ func (l list[V]) read(w *walker, t tree, v *[]V) {
 		item := rest.first()
 		rest = rest[len(item):]
 		var zero V
-		if w.more == 0 || i == 0 { // if the limit is reached, errors are only counted
+		if w.more == 0 || i == 0 { // after the error limit, further errors are only counted
 			items = append(items, zero)
 		}
 		w.enter(step{index: i})

@@ -68,7 +68,7 @@ func TestDecode(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got, err := decoders[tt.kind]([]byte(tt.body), func(*routing.Change) error {
-			t.Errorf("%s %s: also is called without a mistake", tt.kind, tt.body)
+			t.Errorf("%s %s: the decoder called also for a body without mistakes", tt.kind, tt.body)
 			return nil
 		})
 		if err != nil {
@@ -153,7 +153,7 @@ body:1:143: networks[0].mtu: want a number, got a boolean`},
 				t.Errorf("%s (-want +got):\n%s", tt.body, diff)
 			}
 			if diff := cmp.Diff(routing.Change{}, c, sameModel...); diff != "" {
-				t.Errorf("a change beside the mistakes: %s", diff)
+				t.Errorf("the decoder returned a change in addition to the errors: %s", diff)
 			}
 			for _, err := range err.(interface{ Unwrap() []error }).Unwrap() {
 				if _, ok := err.(*topology.Error); !ok {
@@ -234,7 +234,7 @@ func TestParseObjectRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", tt.data, err, tt.want)
 		}
 		if diff := cmp.Diff(routing.Port{}, p, sameModel...); diff != "" {
-			t.Errorf("%s: something besides an error: %s", tt.data, diff)
+			t.Errorf("%s: the parser returned a value in addition to the error: %s", tt.data, diff)
 		}
 	}
 }
@@ -266,7 +266,7 @@ func TestHostileBodies(t *testing.T) {
 			body := []byte(tt.body)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := topology.DecodeBatch(body, alone) // this would take too long if decoding took more than linear time
+			_, err := topology.DecodeBatch(body, alone) // the test would time out if decoding took more than linear time
 			runtime.ReadMemStats(&after)
 			if allocated := (after.TotalAlloc - before.TotalAlloc) >> 20; allocated > 1024 {
 				t.Errorf("took %d MiB", allocated)

@@ -124,7 +124,7 @@ func (s style) meta(m *routing.Meta) (doc []pair) {
 	var labels []pair
 	for _, l := range m.Labels {
 		value := s.str(l.Value)
-		if l.Value == "" || l.Value == "null" { // without quotes YAML reads null
+		if l.Value == "" || l.Value == "null" { // needs quotes, because YAML would read null
 			value = strconv.Quote(l.Value)
 		}
 		labels = append([]pair{{l.Key, value}}, labels...)

@@ -25,7 +25,7 @@ func libraryTokens(t *testing.T, data []byte) (tokens []jsonToken, deepest int) 
 		if err == io.EOF {
 			return tokens, deepest
 		} else if err != nil {
-			t.Fatalf("a token of what is valid: %v", err)
+			t.Fatalf("read a token of valid JSON: %v", err)
 		}
 		switch v := token.(type) {
 		case nil:
@@ -91,7 +91,7 @@ func FuzzReadJSON(f *testing.F) {
 			return
 		}
 		if err != nil {
-			t.Fatalf("%q is refused at %d: %v", data, at, err)
+			t.Fatalf("readJSON refused %q at offset %d: %v", data, at, err)
 		}
 		if len(tree) != len(want) || int(tree[0].size) != len(tree) {
 			t.Fatalf("%q: %d nodes of %d, want %d", data, tree[0].size, len(tree), len(want))
@@ -101,7 +101,7 @@ func FuzzReadJSON(f *testing.F) {
 				t.Fatalf("%q: node %d is %+v, want %+v", data, i, got, want[i])
 			}
 			if !strings.HasPrefix(string(data[n.at:]), begin[n.kind]) || i > 0 && n.at <= tree[i-1].at {
-				t.Fatalf("%q: node %d is not at %d", data, i, n.at)
+				t.Fatalf("%q: the value of node %d does not begin at offset %d", data, i, n.at)
 			}
 		}
 		checkSizes(t, tree)
@@ -116,13 +116,13 @@ func checkSizes(t *testing.T, of tree) {
 	rest := of[1:]
 	for len(rest) > 0 {
 		if int(rest[0].size) < 1 || int(rest[0].size) > len(rest) {
-			t.Fatalf("a tree of %d nodes in %d", rest[0].size, len(rest))
+			t.Fatalf("a tree has size %d, but only %d nodes are left", rest[0].size, len(rest))
 		}
 		checkSizes(t, rest.first())
 		rest = rest[len(rest.first()):]
 	}
 	if k := of[0].kind; len(of) > 1 && k != kindList && k != kindMapping {
-		t.Fatalf("something in %v", k)
+		t.Fatalf("a %v contains other values", k)
 	}
 }
 
@@ -133,7 +133,7 @@ func TestCheckText(t *testing.T) {
 			for _, after := range []string{"", "a", strings.Repeat("b", 20)} {
 				at, err := checkText([]byte(strings.Repeat("a", n) + s + after))
 				if err == nil || int(at) != n {
-					t.Errorf("%q after %d characters: %v at %d", s, n, err, at)
+					t.Errorf("checkText of %q after %d characters: got error %v at %d", s, n, err, at)
 				}
 			}
 		}

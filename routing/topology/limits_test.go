@@ -50,7 +50,7 @@ func TestHostile(t *testing.T) {
 				t.Errorf("took %v", took)
 			}
 			if err == nil || m != nil || warnings != nil {
-				t.Fatalf("no error, or more than that: %v", err)
+				t.Fatalf("got %v, want exactly one error", err)
 			}
 			if got, _, _ := strings.Cut(err.Error(), "\n"); got != tt.want {
 				t.Errorf("got  %.200s\nwant %s", got, tt.want)

@@ -158,10 +158,10 @@ func TestDigest(t *testing.T) {
 			less := x.With(part)
 			d := want.Moved(x, less)
 			if d != topology.DigestOf(less) || d == want && x != less && (len(m.Ports) > 0) {
-				t.Fatalf("%v after a change, from scratch %v, before %v", d, topology.DigestOf(less), want)
+				t.Fatalf("digest %v after a change; computed from all objects: %v; before the change: %v", d, topology.DigestOf(less), want)
 			}
 			if back := d.Moved(less, less.With(routing.Change{Put: *m})); back != want {
-				t.Fatalf("%v after changes to and fro, want %v", back, want)
+				t.Fatalf("digest %v after a change and its reversal, want %v", back, want)
 			}
 		}
 	})

@@ -46,7 +46,7 @@ type plainReader struct {
 	line   int // from 1
 	start  int // offset at which the line begins
 	wide   int // bytes before off in the line that do not begin a character
-	indent int // of the next line with content, in bytes; -1 at the end
+	indent int // indentation of the next line with content, in bytes; -1 at the end
 	tree   tree
 }
 

@@ -42,9 +42,9 @@ func same(t *testing.T, text string) (plain bool) {
 	}
 	want, errs := readAnyYAML(text)
 	if len(errs) > 0 {
-		t.Errorf("this is read, but it is wrong: %v\n%s", errs, text)
+		t.Errorf("readPlainYAML accepted a text that the library refuses: %v\n%s", errs, text)
 	} else if !slices.Equal(got, want) {
-		t.Errorf("this is read as\n%v\nand the library reads\n%v\n%s", got, want, text)
+		t.Errorf("readPlainYAML returned\n%v\nthe library returned\n%v\nfor\n%s", got, want, text)
 	}
 	return true
 }
@@ -138,10 +138,10 @@ func TestMemoryOfYAML(t *testing.T) {
 		if err != nil || len(m.Ports) != ports {
 			t.Fatal(err)
 		}
-		n := after.TotalAlloc - before.TotalAlloc // all allocations, as if none were freed
-		t.Logf("%s: %d MB for %d MB, %d bytes a byte", name, n>>20, b.Len()>>20, n/uint64(b.Len()))
+		n := after.TotalAlloc - before.TotalAlloc // sum of all allocations, including freed memory
+		t.Logf("%s: %d MB allocated to read %d MB, %d bytes for each byte", name, n>>20, b.Len()>>20, n/uint64(b.Len()))
 		if n > uint64(ports)<<12 {
-			t.Errorf("%s: %d MB for %d MB", name, n>>20, b.Len()>>20)
+			t.Errorf("%s: %d MB allocated to read %d MB", name, n>>20, b.Len()>>20)
 		}
 	}
 }

@@ -255,7 +255,7 @@ func (s style) pairs(pairs []routing.AddressPair) []any {
 	var doc []any
 	for _, p := range pairs {
 		a := p.Addresses.String()
-		if p.Addresses.IsSingleIP() && s.flow { // the same with the prefix length
+		if p.Addresses.IsSingleIP() && s.flow { // a single address may be written without the prefix length
 			a = p.Addresses.Addr().String()
 		}
 		of := []pair{{"address", s.str(a)}}

@@ -21,7 +21,7 @@ type Salvage struct {
 	Warnings []Warning // of Model
 
 	walker *walker
-	index  [4][]int // for each list: the index in the file of each object in Model; nil if the indices are equal
+	index  [4][]int // index in the file of each object in Model, by list; nil if the indices are equal
 }
 
 // An Unusable object has format errors.

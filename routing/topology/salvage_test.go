@@ -77,7 +77,7 @@ func FuzzParseUsable(f *testing.F) {
 		s := topology.ParseUsable("f", data)
 		whole, _, err := topology.ParseFor("f", data, func(*routing.Model) error { return nil })
 		if usable := s.Err == nil && len(s.Unusable) == 0; usable != (err == nil) {
-			t.Fatalf("usable as a whole: %v; mistakes: %v", usable, err)
+			t.Fatalf("ParseUsable found no mistakes: %v; error of ParseFor: %v", usable, err)
 		}
 		if err == nil && whole.Len() != s.Model.Len() {
 			t.Fatalf("%d objects, want %d", s.Model.Len(), whole.Len())

@@ -275,7 +275,7 @@ func appendMAC(b []byte, m ofproto.MAC) []byte {
 func appendDPID(b []byte, d ofproto.DPID) []byte { return append(b, d.String()...) }
 
 func appendAddr(b []byte, a netip.Addr) []byte {
-	if !a.IsValid() || a.Zone() != "" { // not in a valid model
+	if !a.IsValid() || a.Zone() != "" { // a valid model has no such address
 		return appendEscaped(b, a.String())
 	}
 	return a.AppendTo(b)

@@ -31,7 +31,7 @@ func TestShapePath(t *testing.T) {
 		{topology.ShapeSnapshot, "", ""},
 	} {
 		if got := tt.shape.Path(tt.path); got != tt.want {
-			t.Errorf("shape %d: %q becomes %q, want %q", tt.shape, tt.path, got, tt.want)
+			t.Errorf("shape %d: path %q is translated to %q, want %q", tt.shape, tt.path, got, tt.want)
 		}
 	}
 }

@@ -8,7 +8,7 @@ func closest(keys []string, seen []*node, key string) int {
 	if len(key) > 32 {
 		return -1
 	}
-	best, found := 3, -1 // with more than two edits, it is another word
+	best, found := 3, -1 // a word that needs more than two edits counts as another word
 	for i, k := range keys {
 		if seen[i] != nil {
 			continue

@@ -14,13 +14,14 @@
 //
 // # Bodies of requests
 //
-// The Decode functions decode a body in JSON (RFC 8259). All syntax errors are reported at
-// once, as a join of [*Error]s in the order of the body, with paths of the body. The caller
-// has to validate the objects. Only if the body has errors, at most maxErrors, a Decode
-// function passes the decoded change to its argument also, which may be nil. Then it adds the
-// [*routing.PathError]s that also returns to its own errors, except consequences of values
-// with errors. Their paths refer to the change's Put. [Shape.Path] translates them to paths of
-// the body.
+// The Decode functions decode a body in JSON (RFC 8259). All syntax errors are
+// reported at once, as a join of [*Error]s in the order of the body, with paths
+// of the body. The caller has to validate the objects. If the body has errors,
+// but not more than maxErrors, a Decode function calls its argument also with
+// the decoded change, unless also is nil. It adds the [*routing.PathError]s
+// that also returns to its own errors, except consequences of values with
+// errors. Their paths refer to the change's Put. [Shape.Path] translates them
+// to paths of the body.
 //
 // # Objects
 //
@@ -64,7 +65,7 @@ type Place struct {
 	File   string
 	Line   int    // from 1
 	Column int    // from 1, in characters
-	Path   string // of the value, such as "routers[0].interfaces[1].mac"; "" means the whole file
+	Path   string // path of the value, such as "routers[0].interfaces[1].mac"; "" means the whole file
 }
 
 // String returns "file:line:column: path", or "file:line:column" without a path.

@@ -44,7 +44,7 @@ func newWalker(file, noun string, data []byte) *walker {
 		w.report(0, "the %s has %d bytes, more than %d", noun, len(data), maxSize)
 		return w
 	}
-	w.ruler.text = unsafe.String(unsafe.SliceData(data), len(data)) // without a copy, which would double the memory
+	w.ruler.text = unsafe.String(unsafe.SliceData(data), len(data)) // avoids a copy, which would double the memory
 	if at, err := checkText(data); err != nil {
 		w.record(at, "", err)
 	}
@@ -167,7 +167,7 @@ func (w *walker) follows(path string, err error) bool {
 // locate records the [*routing.PathError]s that validate returns, each at the deepest existing
 // node of its path. It calls path to translate their paths to paths in the file.
 func (w *walker) locate(validate func() error, path func(string) string) {
-	if w.more == 0 { // else the limit is reached, and errors would only be counted
+	if w.more == 0 { // after the error limit, further errors would only be counted
 		w.locateAll(validate(), path)
 	}
 }

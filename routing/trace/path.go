@@ -16,11 +16,13 @@ type Path struct {
 	Packet   Packet
 	Router   *routing.Router    // the router of the packet; nil if its network switches it
 	In       *routing.Interface // the interface by which it enters the router
-	Sent     ofproto.Packet     // as it enters the router's bridge
+	Sent     ofproto.Packet     // the packet as it enters the router's bridge
 	Steps    []Step             // flows that it hits in the router's bridge
-	Exits    []Exit             // where it leaves the bridge; if several, it takes one of them
+	Exits    []Exit             // exits from the bridge; the packet takes one of them
 	Verdict  Verdict
-	mtu      int // MTU of From's network, in bytes; 0 if not known
+	// Departures has the packets that leave for other hosts by a tunnel. If several, it is one of them.
+	Departures []Departure
+	mtu        int // MTU of From's network, in bytes; 0 if not known
 }
 
 // A Verdict is the outcome of a path.
@@ -30,10 +32,10 @@ type Verdict string
 const (
 	Switched Verdict = "switched" // within its network, without a router
 	Routed   Verdict = "routed"   // by flows
-	Answered Verdict = "answered" // by flows, on behalf of the router
+	Answered Verdict = "answered" // flows answer on behalf of the router
 	Kernel   Verdict = "kernel"   // handed to the kernel of the router's namespace
 	Dropped  Verdict = "dropped"
-	Unknown  Verdict = "unknown" // it hits another program's flow with unsupported actions
+	Unknown  Verdict = "unknown" // the packet hits another program's flow with unsupported actions
 )
 
 // A Step is a flow that the packet hits.
@@ -211,14 +213,10 @@ func (w *Path) Follow(x *routing.Index, prog compile.Program, ports compile.Port
 		w.Verdict = Dropped
 		return
 	}
-	steps, err := ofproto.Trace(prog.Flows, prog.Groups, w.Sent)
-	for _, s := range steps {
-		step := Step{Step: s, Does: "is not ours"}
-		role, ours := compile.RoleOf(s.Flow.Cookie)
-		if o, ok := prog.Objects.Get(s.Flow.Cookie); ok && ours {
-			step.Object, step.Does = &o, role.Does(o)
-		}
-		w.Steps = append(w.Steps, step)
+	steps, err := Through(prog, w.Sent)
+	w.Steps = steps
+	for i := range steps {
+		s := &steps[i]
 		total := 0
 		for _, e := range s.Out {
 			total += e.Shares
@@ -227,6 +225,9 @@ func (w *Path) Follow(x *routing.Index, prog compile.Program, ports compile.Port
 			exit := w.exit(x, ports, e)
 			if s.Group != 0 && total > 0 {
 				exit.Share = float64(e.Shares) / float64(total)
+			}
+			if exit.Host != "" && exit.Interface != nil {
+				w.depart(x, exit.Host, exit.Interface.Network, e.Packet)
 			}
 			w.Exits = append(w.Exits, exit)
 			w.Verdict = w.verdict(ports, in, e)

@@ -23,8 +23,8 @@ type Query struct {
 // A Packet is a packet without its addresses.
 type Packet struct {
 	Proto            uint8  // IP protocol
-	SrcPort, DstPort uint16 // of TCP, UDP or SCTP
-	Type             uint8  // of ICMP and ICMPv6 messages
+	SrcPort, DstPort uint16 // ports of TCP, UDP or SCTP
+	Type             uint8  // type of an ICMP or ICMPv6 message
 	Size             int    // bytes of the IP packet
 	TTL              uint8
 }

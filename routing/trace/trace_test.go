@@ -187,7 +187,7 @@ func TestOversize(t *testing.T) {
 		{"vm1", "vm2", "", 9000, compile.CanAll, trace.Kernel, fmt.Sprintf(sender, "blue", 1500)},
 		{"vm2", "vm1", "", 1401, compile.CanAll, trace.Routed, fmt.Sprintf(sender, "green", 1400)},
 		{"vm2", "vm3", "", 1401, compile.CanAll, trace.Switched, fmt.Sprintf(sender, "green", 1400)},
-		{"vm1", "vm2", "", 1401, 0, trace.Kernel, ""}, // for a switch that cannot check lengths
+		{"vm1", "vm2", "", 1401, 0, trace.Kernel, ""}, // the switch cannot check packet lengths
 	} {
 		w, err := trace.Find(x, trace.Query{From: tt.from, To: tt.to, Router: tt.router, Packet: trace.Packet{Proto: 17, Size: tt.size, TTL: 64}})
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 var (
 	seed   = flag.Uint64("seed", 1, "selects the faults and their objects")
 	faults = flag.Int("faults", 12, "number of faults")
+	ofEtcd = flag.Int("etcd", 8, "number of faults of etcd")
 	kills  = flag.Int("kills", 5, "number of kills of the daemon")
 	only   = flag.String("only", "", "play only faults whose kind matches this regular expression")
 )
@@ -40,6 +41,17 @@ func TestHosts(t *testing.T) {
 	_, links := lab.Connect(t, 0, hosts...)
 	play(t, "FAULTS", max(*faults, chaos.HostKinds()), func(ctx context.Context, o chaos.Options) (*chaos.Report, error) {
 		return chaos.PlayHosts(ctx, hosts, links, o)
+	})
+}
+
+// The laws hold on each of three hosts that share their intent in etcd, with faults of etcd. Each
+// answered write is in etcd afterwards.
+func TestEtcd(t *testing.T) {
+	lab.Needs(t, "nft")
+	hosts := []*lab.Host{lab.Boot(t), lab.Boot(t), lab.Boot(t)}
+	_, links := lab.Connect(t, 0, hosts...)
+	play(t, "FAULTS", *ofEtcd, func(ctx context.Context, o chaos.Options) (*chaos.Report, error) {
+		return chaos.PlayEtcd(ctx, hosts, links, t.TempDir(), 21000, o)
 	})
 }
 

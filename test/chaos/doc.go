@@ -38,6 +38,11 @@
 // one of them is removed from the files and returned. The laws hold on each host, and one more: no
 // packet arrives twice. A [places] scope has the traffic that a fault of a host affects.
 //
+// [PlayEtcd] does the same on hosts that share their intent in etcd, whose three members fail in many
+// ways, while ports are written by the APIs of all daemons. The expected flows are those that the
+// compiler makes from the intent that lies in etcd. One more law: each answered write is in etcd.
+// Clocks do not jump in this test: Linux cannot change the time of day of one process alone.
+//
 // [Kills] has only one fault. It kills the daemon and starts it again many times. Packets,
 // flows and the counters of interfaces must not be affected.
 package chaos

@@ -337,7 +337,7 @@ func farPortUnnoticed(l layout, r *rand.Rand) fleetStep {
 	return st
 }
 
-// A network is added with an interface of a router, whose tap is a new link of each host.
+// A network and a router interface on it are added. So each host gets a new link, the tap of the interface.
 func fleetNetwork(l layout, r *rand.Rand) fleetStep {
 	what := ""
 	st := edited(l, "", func(t *document) {

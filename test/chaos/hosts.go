@@ -20,6 +20,7 @@ type fleet struct {
 	mesh   *mesh
 	intent *document
 	at     places
+	etcd   *cluster // has the intent instead of files; may be nil
 	report Report
 }
 
@@ -63,39 +64,45 @@ func HostKinds() int { return len(fleetFaults) }
 // PlayHosts is [Play] for faults of, and between, several hosts. Each has an Open vSwitch and an
 // integration bridge; links are their links to the underlay, as hosts 1, 2 and so on.
 func PlayHosts(ctx context.Context, hosts []*lab.Host, links []*lab.Link, o Options) (*Report, error) {
-	script := newFleetScript(o, len(hosts))
+	script := newFleetScript(o, len(hosts), fleetFaults)
 	if len(script.all) == 0 {
 		return &Report{}, nil
 	}
-	f, err := newFleet(ctx, hosts, links, o)
+	f, err := newFleet(ctx, hosts, links, nil, o)
 	if err != nil {
 		return nil, err
 	}
+	err = f.play(ctx, script, f.step)
+	return &f.report, err
+}
+
+// play plays the steps of a script.
+func (f *fleet) play(ctx context.Context, script *fleetScript, step func(ctx context.Context, n int, kind string, st fleetStep) error) error {
 	helpers := []func(context.Context) error{f.mesh.run}
 	for _, s := range f.hosts {
 		helpers = append(helpers, s.watch.run)
 	}
-	err = during(ctx, func(ctx context.Context) error {
+	return during(ctx, func(ctx context.Context) error {
 		if err := f.begin(ctx); err != nil {
 			return err
 		}
-		for n := 1; n <= o.Faults; n++ {
+		for n := 1; n <= f.Faults; n++ {
 			kind, st := script.next()
-			if err := f.step(ctx, n, kind, st); err != nil {
-				return fmt.Errorf("fault %d of %d, %s: %w", n, o.Faults, kind, err)
+			if err := step(ctx, n, kind, st); err != nil {
+				return fmt.Errorf("fault %d of %d, %s: %w", n, f.Faults, kind, err)
 			}
 		}
 		return nil
 	}, helpers...)
-	return &f.report, err
 }
 
-// newFleet plugs in the machines and starts the daemons.
-func newFleet(ctx context.Context, hosts []*lab.Host, links []*lab.Link, o Options) (*fleet, error) {
-	f := &fleet{Options: o, links: links}
+// newFleet plugs in the machines and starts the daemons. They share their intent in etcd, unless it is
+// nil.
+func newFleet(ctx context.Context, hosts []*lab.Host, links []*lab.Link, etcd *cluster, o Options) (*fleet, error) {
+	f := &fleet{Options: o, links: links, etcd: etcd}
 	f.intent, f.at = fleetTopology(len(hosts))
 	for i, h := range hosts {
-		s := &site{Host: h, name: hostID(i), machine: make(map[*machine]*lab.Machine), intent: f.intent}
+		s := &site{Host: h, name: hostID(i), machine: make(map[*machine]*lab.Machine), intent: f.intent, etcd: etcd}
 		s.watch = &watch{s: s}
 		f.hosts = append(f.hosts, s)
 	}
@@ -164,6 +171,7 @@ func (f *fleet) step(ctx context.Context, n int, kind string, st fleetStep) erro
 		daemon *lab.Process
 		mods   int
 		flows  map[string]ofproto.Set
+		moved  int // MAC addresses in the table of the integration bridge
 	}
 	var before []past
 	for _, s := range f.hosts {
@@ -171,7 +179,11 @@ func (f *fleet) step(ctx context.Context, n int, kind string, st fleetStep) erro
 		if err != nil {
 			return err
 		}
-		before = append(before, past{s.running(), scraped.flowMods(), s.flows})
+		moved, err := s.MovedAddresses(ctx, lab.IntegrationBridge)
+		if err != nil {
+			return err
+		}
+		before = append(before, past{s.running(), scraped.flowMods(), s.flows, moved})
 	}
 	old := f.intent
 	if st.intent != nil {
@@ -231,6 +243,13 @@ func (f *fleet) step(ctx context.Context, n int, kind string, st fleetStep) erro
 		if least == 0 && !st.back && mods > 2*known {
 			f.report.addBroken(name, "%d flow mods were sent on host %s although no flow had to change", mods, s.name)
 		}
+		moved, err := s.MovedAddresses(ctx, lab.IntegrationBridge)
+		if err != nil {
+			return err
+		}
+		if moved > before[i].moved && st.at == nil {
+			f.report.addBroken(name, "on host %s, MAC addresses have moved %d times although no machine did", s.name, moved-before[i].moved)
+		}
 		for _, b := range s.watch.wentBack() {
 			f.report.addBroken(name, "host %s: %s", s.name, b)
 		}
@@ -252,10 +271,10 @@ type fleetScript struct {
 	layout    layout // after the steps so far
 }
 
-func newFleetScript(o Options, hosts int) *fleetScript {
+func newFleetScript(o Options, hosts int, faults []fleetFault) *fleetScript {
 	s := &fleetScript{rand: rand.New(rand.NewPCG(o.Seed, 2)), layout: layout{hosts: hosts}}
 	s.layout.intent, s.layout.at = fleetTopology(hosts)
-	for _, f := range fleetFaults {
+	for _, f := range faults {
 		if o.Only == nil || o.Only.MatchString(f.kind) {
 			s.all = append(s.all, f)
 		}

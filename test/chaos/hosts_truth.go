@@ -42,8 +42,7 @@ func (s *site) checkFabric(ctx context.Context, index *routing.Index) (ofproto.S
 		flows[i] = stats[i].Flow
 	}
 	have := ofproto.SetOf(flows).Without(func(f ofproto.Flow) bool {
-		role, _ := compile.RoleOf(f.Cookie)
-		return role == compile.RoleLearned
+		return compile.IsPassing(f.Cookie)
 	})
 	want := compile.CompileFabric(compile.Program{}, index, compile.FabricFacts{Host: s.name, Ports: facts.Ports, Can: facts.Can})
 	if len(want.Missing) > 0 {

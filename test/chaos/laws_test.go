@@ -44,12 +44,18 @@ func TestScript(t *testing.T) {
 
 // TestScript, for fleets: the places of machines are a part of the layout, too.
 func TestFleetScript(t *testing.T) {
+	for _, faults := range [][]fleetFault{fleetFaults, etcdFaults} {
+		fleetScriptLaws(t, faults)
+	}
+}
+
+func fleetScriptLaws(t *testing.T, faults []fleetFault) {
 	for seed := range uint64(3) {
 		o := Options{Seed: seed}
-		a, b := newFleetScript(o, 3), newFleetScript(o, 3)
+		a, b := newFleetScript(o, 3, faults), newFleetScript(o, 3, faults)
 		for round := range 2 {
 			kinds := make(map[string]bool)
-			for range fleetFaults {
+			for range faults {
 				before, _ := a.layout.intent.file()
 				at := a.layout.at
 				kind, st := a.next()
@@ -69,8 +75,8 @@ func TestFleetScript(t *testing.T) {
 					t.Errorf("seed %d, %s %s: a machine has moved: %v", seed, kind, st.what, moved)
 				}
 			}
-			if len(kinds) != len(fleetFaults) {
-				t.Errorf("seed %d, round %d: %d different kinds, want %d", seed, round, len(kinds), len(fleetFaults))
+			if len(kinds) != len(faults) {
+				t.Errorf("seed %d, round %d: %d different kinds, want %d", seed, round, len(kinds), len(faults))
 			}
 		}
 	}

@@ -32,10 +32,10 @@ func newRun(ctx context.Context, h *lab.Host, o Options) (*run, error) {
 	return &run{site: s, Options: o}, err
 }
 
-// Known reports whether an expression matches a kind of fault of [Play] or [PlayHosts].
+// Known reports whether an expression matches a kind of fault of [Play], [PlayHosts] or [PlayEtcd].
 func Known(only *regexp.Regexp) bool {
 	return slices.ContainsFunc(faults, func(f fault) bool { return only.MatchString(f.kind) }) ||
-		slices.ContainsFunc(fleetFaults, func(f fleetFault) bool { return only.MatchString(f.kind) })
+		slices.ContainsFunc(slices.Concat(fleetFaults, etcdFaults), func(f fleetFault) bool { return only.MatchString(f.kind) })
 }
 
 // Play injects faults, one after another, on a host with an Open vSwitch and an integration bridge.

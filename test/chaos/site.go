@@ -34,6 +34,7 @@ type site struct {
 
 	places map[string]string      // of machines: the IDs of their hosts; nil if the intent has no hosts
 	intent *document              // the intent in the file, or in the file at the next start
+	etcd   *cluster               // has the intent instead of a file; may be nil
 	flows  map[string]ofproto.Set // flows of the routers' bridges when the site last matched the intent
 	loaded time.Time              // time when the daemon last had to reload the file
 
@@ -123,7 +124,14 @@ func (s *site) setDaemon(p *lab.Process) {
 
 // start starts the daemon. It does not wait for anything.
 func (s *site) start() error {
-	args := []string{"serve", "--topology", s.file()}
+	args := []string{"serve"}
+	if s.etcd != nil {
+		for _, url := range s.etcd.Endpoints {
+			args = append(args, "--etcd", url)
+		}
+	} else {
+		args = append(args, "--topology", s.file())
+	}
 	if s.name != "" {
 		args = append(args, "--host", s.name)
 	}

@@ -30,13 +30,16 @@ func (s *site) inspect(ctx context.Context) (map[string]ofproto.Set, error) {
 	if err := s.settled(ctx); err != nil {
 		return nil, err
 	}
-	m, err := s.intent.model()
+	m, err := s.desiredModel(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for i := range m.Ports {
-		if at := s.places[m.Ports[i].ID]; at != "" {
-			m.Ports[i].Host = at
+		p := &m.Ports[i]
+		if at := s.places[p.ID]; at != "" {
+			p.Host = at
+		} else if p.Host == s.name {
+			p.Host = "" // it is not plugged in here
 		}
 	}
 	if err := s.checkDatabase(ctx, m); err != nil {
@@ -58,13 +61,21 @@ func (s *site) inspect(ctx context.Context) (map[string]ofproto.Set, error) {
 	return flows, s.checkKernel(ctx, m)
 }
 
+// desiredModel returns the intent, from etcd if it is there.
+func (s *site) desiredModel(ctx context.Context) (*routing.Model, error) {
+	if s.etcd != nil {
+		return s.etcd.intent(ctx)
+	}
+	return s.intent.model()
+}
+
 // settled returns nil if the daemon reports that the current file is completely confirmed.
 func (s *site) settled(ctx context.Context) error {
 	st, err := s.status(ctx)
 	if err != nil {
 		return err
 	}
-	if st.Intent.File == nil || !st.Intent.File.Loaded.After(s.loaded) {
+	if s.etcd == nil && (st.Intent.File == nil || !st.Intent.File.Loaded.After(s.loaded)) {
 		return errors.New("the daemon has not read the file yet")
 	}
 	if !st.Settled {

@@ -18,7 +18,7 @@ func TestPageMatchesResults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(all) != len(environments) {
-		t.Errorf("there are results of %d environments, want %d", len(all), len(environments))
+		t.Errorf("got results of %d environments, want %d", len(all), len(environments))
 	}
 	got, err := os.ReadFile(filepath.Join("../..", page))
 	if err != nil {
@@ -108,7 +108,7 @@ func TestRead(t *testing.T) {
 		t.Errorf("the log is\n%s", log.String())
 	}
 	if err := r.read(strings.NewReader("{\n"), &log, &progress); err == nil {
-		t.Error("no error where the output is cut off")
+		t.Error("reading truncated output returned no error")
 	}
 }
 
@@ -136,7 +136,7 @@ func TestCell(t *testing.T) {
 		}
 	}
 	if got := n.cell(feature{"", "TestTCYes"}, r); got != "–" {
-		t.Errorf("of TC on the userspace datapath: %q", got)
+		t.Errorf("cell of the TC feature on the userspace datapath: %q", got)
 	}
 	want := notes{"All is one.", "Nothing is two.", "TestNo fails: `2 lost`", "No radvd."}
 	if !reflect.DeepEqual(n, want) {

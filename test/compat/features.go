@@ -57,7 +57,7 @@ var features = []feature{
 
 // spanning are tests of networks that span hosts. They are no feature of the page yet, because only one
 // Open vSwitch was tested. make test-kernel in CI runs them too.
-var spanning = strings.Fields("TestFabric TestUndeclaredMachine TestDeathOfAnotherHost TestMachineMoves")
+var spanning = strings.Fields("TestFabric TestUndeclaredMachine TestDeathOfAnotherHost TestMachineMoves TestMachineOnTwoHosts TestBroadcast")
 
 // tests returns the names of the tests of all features that a datapath can have, in order, each once.
 func tests(datapath string) []string {

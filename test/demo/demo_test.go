@@ -65,7 +65,7 @@ func checkDemo(t *testing.T, show func(context.Context, *screen, string) error, 
 	for _, want := range texts {
 		i := strings.Index(out[at:], want)
 		if i < 0 {
-			t.Fatalf("%q is missing, or in the wrong place, in\n%s", want, out)
+			t.Fatalf("%q is missing or out of order in\n%s", want, out)
 		}
 		at += i + len(want)
 	}

@@ -21,10 +21,10 @@ func (r received) String() string { return fmt.Sprintf("%-8s %s", r.at, words(r.
 // markers is the first number of packets that end a batch and are not part of the test.
 const markers = 1 << 16
 
-// An inbox has all frames that the machines of one side received, grouped by the causing
-// packet.
+// An inbox has all frames that the machines of one side received, grouped by
+// the packet that caused them.
 type inbox struct {
-	marks chan int // numbers of received markers; several batches have the same
+	marks chan int // numbers of received markers
 
 	// detected counts, for each network and address, the solicitations that check whether the
 	// address is in use.

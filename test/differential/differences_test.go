@@ -68,7 +68,7 @@ var differences = []difference{
 	},
 	{
 		what: "The advertisement to all nodes that answers a solicitation without options has no option; Linux adds the option with its MAC address",
-		why:  "The switch cannot make a packet longer. Duplicate address detection, which sends such solicitations, does not need the option. Linux solicits with an option, and gets one",
+		why:  "The switch cannot make a packet longer. Duplicate address detection, which sends such solicitations, does not need the option. Solicitations from Linux have the option, so the answers to them have it too",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			return p.transport == "ICMPv6 type 135" && p.ip.src.IsUnspecified() && len(answers(ofdvr)) > 0 && len(answers(ofdvr)) == len(answers(linux))
 		},
@@ -105,7 +105,7 @@ var differences = []difference{
 	},
 	{
 		what: "Packets of more than 1504 bytes that the namespace sends to a network with a larger MTU are truncated to 1504 bytes",
-		why:  "In the userspace datapath, Open vSwitch does not know the MTU of a tap in a namespace, and reads no more",
+		why:  "In the userspace datapath, Open vSwitch does not know the MTU of a tap in a namespace, and reads only 1504 bytes of each packet",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			return slices.EqualFunc(ofdvr, linux, func(a, b received) bool {
 				return a.at == b.at && (bytes.Equal(a.frame, b.frame) || len(b.frame) > 14+1504 && bytes.Equal(a.frame, b.frame[:14+1504]))

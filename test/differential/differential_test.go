@@ -133,10 +133,10 @@ func (s *side) pass(batch int) error {
 		select {
 		case n := <-s.inbox.marks:
 			if n != markers+batch {
-				return fmt.Errorf("%s: got the end of batch %d, want batch %d", s.name, n-markers, batch)
+				return fmt.Errorf("%s: got the marker at the end of batch %d, want batch %d", s.name, n-markers, batch)
 			}
 		case <-timeout:
-			return fmt.Errorf("%s: waited %v for batch %d to pass", s.name, patience, batch)
+			return fmt.Errorf("%s: timed out after %v: batch %d has not passed", s.name, patience, batch)
 		}
 	}
 	return nil
@@ -210,7 +210,7 @@ func (r *run) judge() {
 	for i, d := range differences {
 		if len(known[i]) > 0 {
 			t.Logf("%d times, first by packet %d: %s", len(known[i]), known[i][0].n, d.what)
-		} else if *seed == usualSeed && *count == usualCount && *only == 0 { // only in the usual run: other runs may have no such packet
+		} else if *seed == usualSeed && *count == usualCount && *only == 0 { // checked only in the usual run, because other runs may have no such packet
 			t.Errorf("no packet shows this difference: %s", d.what)
 		}
 	}
@@ -221,7 +221,7 @@ func (r *run) judge() {
 	}
 	for _, s := range []*side{r.ofdvr, r.linux} {
 		for _, f := range s.inbox.strays() {
-			t.Errorf("with %s, no sent packet caused this: %v", s.name, f)
+			t.Errorf("with %s, a machine received a frame that no sent packet caused: %v", s.name, f)
 		}
 	}
 	r.checksums()
@@ -250,14 +250,15 @@ func (r *run) checksums() {
 	}
 }
 
-// isolation checks frames on networks other than the sender's, on both sides. The router
-// must have sent the frame there, and a router may route such a packet.
+// isolation checks frames on networks other than the sender's, on both sides.
+// Each such frame must come from the router, and its packet must be one that a
+// router may route.
 func (r *run) isolation() {
 	for _, p := range r.packets {
 		for _, s := range []*side{r.ofdvr, r.linux} {
 			for _, f := range s.inbox.of(p) {
 				if f.at.net != p.machine().net && (p.confined || mac(f.frame[6:12]) != f.at.net.router()) {
-					r.t.Errorf("with %s, this left its network: %v\n%s", s.name, f, r.story(p))
+					r.t.Errorf("with %s, a packet left its network although no router may route it: %v\n%s", s.name, f, r.story(p))
 				}
 			}
 		}

@@ -45,12 +45,12 @@ type header struct {
 	proto    uint8
 	ttl, tos uint8
 
-	id      uint16 // this field and those up to options are for IPv4
+	id      uint16 // the fields from here to options are for IPv4
 	df, mf  bool
 	offset  int // offset of a fragment in bytes; a multiple of 8
 	options []byte
 
-	flow       uint32      // this field and those below are for IPv6
+	flow       uint32      // the fields from here on are for IPv6
 	extensions []extension // in order
 }
 

@@ -174,7 +174,7 @@ func (m *maker) options4() []byte {
 		[]byte{68, 8, 9, 0x10, 0, 0, 0, 0},             // timestamp, full, overflow counter at 1
 		[]byte{68, 8, 9, 0xf0, 0, 0, 0, 0},             // timestamp, full, overflow counter at its maximum
 		[]byte{131, 7, 4, 10, 0, 2, 10, 0},             // loose source route
-		[]byte{131, 7, 8, 10, 0, 2, 10, 0},             // loose source route, at its end
+		[]byte{131, 7, 8, 10, 0, 2, 10, 0},             // loose source route with no address left
 		[]byte{137, 7, 4, 10, 0, 2, 10, 0},             // strict source route
 		[]byte{148, 4, 0, 0},                           // router alert
 		[]byte{1, 1, 1, 0},                             // no operation, end
@@ -182,7 +182,7 @@ func (m *maker) options4() []byte {
 		[]byte{7, 39, 4, 0},                            // longer than the header
 		[]byte{7, 2, 0, 0},                             // too short for its type
 		[]byte{130, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},  // security
-		[]byte{68, 12, 9, 1, 10, 0, 1, 10, 0, 0, 0, 0}, // timestamp with addresses, room for half of one
+		[]byte{68, 12, 9, 1, 10, 0, 1, 10, 0, 0, 0, 0}, // timestamp with addresses, with room for half an entry
 		[]byte{134, 8, 0, 0, 0, 1, 1, 2},               // CIPSO
 	)
 }

@@ -104,9 +104,9 @@ var others = []struct{ what, prefix string }{
 
 // Hosts without a machine.
 const (
-	ghosts      = 101 // from this number on: hosts on green with a port in ofdvr's topology
-	absent      = 200 // from this number on: addresses that no machine has
-	absentHosts = 48  // number of each
+	ghosts      = 101 // first number of the hosts on green that have a port in ofdvr's topology
+	absent      = 200 // first number of the addresses that no machine has
+	absentHosts = 48  // number of such addresses on each network
 	absentFrom  = 180 // addresses that no machine has, used only as source addresses
 )
 
@@ -171,9 +171,9 @@ type world struct {
 	detected map[detection]int
 }
 
-// respite is the number of packets between two packets to unresolvable addresses. Otherwise a
-// packet could arrive just when Linux stops resolving its address, and Linux silently drops some of
-// the packets that wait then.
+// respite is the number of packets between two packets to unresolvable
+// addresses. With fewer, a packet could arrive just when Linux gives up
+// resolving the address. Then Linux silently drops some of the waiting packets.
 const respite = 1000
 
 func newWorld(seed uint64, packets int) *world {

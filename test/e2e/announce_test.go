@@ -11,7 +11,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// stubborn makes a machine's neighbour entries stay valid for an hour.
+// stubborn makes a machine's neighbour entries valid for an hour, so that it
+// does not ask again.
 func (s *site) stubborn(m *lab.Machine) {
 	s.t.Helper()
 	s.sh(m.Name, `
@@ -68,7 +69,7 @@ func TestNewMACIsAnnounced(t *testing.T) {
 	}
 	s.eventually("three of each", func() error {
 		arp, na := seen.Count(announced("10.0.1.1", newMAC)), seen.Count(func(f lab.Frame) bool { return decode(f).arp == nil && announced(":", newMAC)(f) })
-		if arp != 3 || na < 6 { // for the global and for the old link-local address
+		if arp != 3 || na < 6 { // want announcements of the global and of the old link-local address
 			return fmt.Errorf("%d ARP, %d neighbour advertisements", arp, na)
 		}
 		return nil
@@ -82,7 +83,7 @@ func TestNewMACIsAnnounced(t *testing.T) {
 	s.settle()
 	s.reload(strings.Replace(sixNetworks, blueMAC, newMAC, 1) + "\n")
 	if err := seen.Sync(t.Context()); err != nil || len(seen.Frames()) != before {
-		t.Errorf("%d announcements after a start: %v", len(seen.Frames())-before, err)
+		t.Errorf("the daemon sent %d announcements at its start: %v", len(seen.Frames())-before, err)
 	}
 	s.stop()
 	s.write(strings.Replace(sixNetworks, blueMAC, third, 1))
@@ -115,8 +116,8 @@ func TestNewMACInterruptsBriefly(t *testing.T) {
 	s.reload(strings.Replace(twoNetworks, blueMAC, "02:00:00:00:01:77", 1))
 	r := <-done
 	lost := r.Sent - r.Received
-	t.Logf("%d of %d lost, %v apart", lost, r.Sent, pause)
+	t.Logf("%d of %d packets lost, sent %v apart", lost, r.Sent, pause)
 	if r.error != nil || lost > int(time.Second/pause) {
-		t.Errorf("%d of %d lost, %v apart: %v", lost, r.Sent, pause, r.error)
+		t.Errorf("%d of %d packets lost, sent %v apart: %v", lost, r.Sent, pause, r.error)
 	}
 }

@@ -74,7 +74,7 @@ func TestARPReplyGoesToRequester(t *testing.T) {
 			seen(t, at1, "vm1", 1, "ARP", isARP)
 			seen(t, at2, "vm2", 0, "ARP", isARP)
 			seen(t, at3, "vm3", 0, "replies", arpFor(layers.ARPReply, "10.0.1.1"))
-			flooded := map[bool]int{true: 1}[c.dst == broadcast] // br-int floods it, as without a router
+			flooded := map[bool]int{true: 1}[c.dst == broadcast] // br-int floods a broadcast, as it would without a router
 			seen(t, at3, "vm3", flooded, "requests", arpFor(layers.ARPRequest, "10.0.1.1"))
 		})
 	}
@@ -90,13 +90,13 @@ func TestARPForOthersIsNotAnswered(t *testing.T) {
 		"10.0.1.99",    // no owner
 		"10.0.2.1",     // the router's address on the other network
 		vm2.IP(),       // a machine on the other network
-		"198.51.100.1", // on no network of the router
+		"198.51.100.1", // an address outside of the router's networks
 	}
 	for _, target := range others {
 		ask(t, vm1, broadcast, vm1.IP(), target)
 		await(t, tap, "the request for "+target, arpFor(layers.ARPRequest, target))
 	}
-	pingTTL(t, vm1, "10.0.1.1", 64) // by then the kernel has seen all requests
+	pingTTL(t, vm1, "10.0.1.1", 64) // when this ping is answered, the kernel has seen all requests
 	for _, target := range others {
 		seen(t, at, "vm1", 0, "replies for "+target, arpFor(layers.ARPReply, target))
 	}

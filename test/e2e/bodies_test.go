@@ -57,7 +57,7 @@ func TestLargeBodiesAreBounded(t *testing.T) {
 		}
 		g.Wait()
 		now, most := s.memory()
-		t.Logf("%s: took %v; idle %d MB, now %d MB, at most %d MB", c.name, time.Since(start), idle>>20, now>>20, most>>20)
+		t.Logf("%s: took %v; memory: idle %d MB, now %d MB, peak %d MB", c.name, time.Since(start), idle>>20, now>>20, most>>20)
 		if more := most - idle; more > 1400<<20 {
 			t.Errorf("%s: it needed %d MB", c.name, more>>20)
 		}
@@ -89,7 +89,7 @@ func TestSlowBodiesDoNotBlockWrites(t *testing.T) {
 	}
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		t.Errorf("a body sent at once: %s", resp.Status)
+		t.Errorf("answer to a body that was sent at once: %s", resp.Status)
 	}
 	for _, nc := range slow {
 		resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
@@ -98,7 +98,7 @@ func TestSlowBodiesDoNotBlockWrites(t *testing.T) {
 		}
 		text, err := io.ReadAll(resp.Body)
 		if resp.StatusCode != http.StatusRequestTimeout || !strings.Contains(string(text), "the request body arrived too slowly") {
-			t.Errorf("a body that is never sent: %s %s %v", resp.Status, text, err)
+			t.Errorf("answer to a body that is never sent: %s %s %v", resp.Status, text, err)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func (o *oldSwitch) pass(ctx context.Context, bridge, daemon net.Conn) {
 		daemon.Close()
 	}
 	defer context.AfterFunc(ctx, end)()
-	back := make(chan []byte, 1000) // messages to the daemon: those of the bridge, and refusals
+	back := make(chan []byte, 1000) // messages to the daemon: from the bridge, and refusals by the proxy
 	go func() {
 		for {
 			m, err := message(bridge)
@@ -177,7 +177,7 @@ func TestSwitchWithoutExtensions(t *testing.T) {
 	if got := s.ofdvr(0, "status", "-o", "json"); strings.Contains(got, "capabilities") {
 		t.Errorf("status lists capabilities:\n%s", got)
 	}
-	s.logged("switch lacks capabilities, the kernel routes what needs them")
+	s.logged("switch lacks capabilities, the kernel routes the packets that need them")
 
 	// Without the proxy, the same bridge has all capabilities.
 	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")

@@ -40,7 +40,7 @@ func TestCommandLine(t *testing.T) {
 	two := file("two.yaml", twoNetworks)
 	s.settle() // the daemon must be connected to the database; otherwise a plan has no rows
 	if short := s.ofdvr(2, "plan", two); strings.Contains(short, "+ Bridge") || strings.Contains(short, "actions=") {
-		t.Errorf("without -v it lists rows or flows:\n%s", short)
+		t.Errorf("the plan without -v lists rows or flows:\n%s", short)
 	}
 	plan := s.ofdvr(2, "plan", two, "-v")
 	mustHave(t, plan, "+ network blue\n", "; it is not connected, so these are all its flows @@\n", "+ Bridge rb-r1 ")
@@ -63,12 +63,12 @@ func TestCommandLine(t *testing.T) {
 	rows := make(map[string]bool)
 	for line := range strings.Lines(flows1) {
 		if rows[line] {
-			t.Errorf("two flows look the same: %s", line)
+			t.Errorf("the output has the same flow twice: %s", line)
 		}
 		rows[line] = true
 	}
 	if hit := s.ofdvr(0, "flows", "r1", "--nonzero"); strings.Count(hit, "\n") < 3 || strings.Count(hit, "\n") >= len(rows) {
-		t.Errorf("of flows that packets have hit there are\n%s", hit)
+		t.Errorf("the list of flows with packets is\n%s", hit)
 	}
 	mustHave(t, s.ofdvr(0, "flows", "-o", "wide"), `output:"pr-r1-green"`)
 	var flows map[string][]struct {
@@ -187,7 +187,7 @@ func TestWatchListsAgain(t *testing.T) {
 	s.eventually("the watcher to print a full list", func() error {
 		log := w.Log()
 		for _, want := range []string{
-			fmt.Sprintf("the changes after revision %d are no longer known; these are all objects at revision %d:\n", first, now),
+			fmt.Sprintf("the changes after revision %d are no longer stored; these are all objects at revision %d:\n", first, now),
 			fmt.Sprintf("%d network/a present {\"id\":\"a\"}\n", now),
 			fmt.Sprintf("%d network/b present {\"id\":\"b\",\"vlan\":7}\n", now),
 		} {

@@ -83,7 +83,7 @@ func TestConditionsChange(t *testing.T) {
 	for c := next("new"); ; c = next("new") {
 		if c[1].Status == "True" {
 			if c[1].Observed < write.Revision || c[1].Changed.Before(began) || c[1].Reason != "Confirmed" {
-				t.Errorf("conditions of the new port: %+v, written at revision %d", c, write.Revision)
+				t.Errorf("conditions of the new port: %+v; the port was written at revision %d", c, write.Revision)
 			}
 			break
 		}
@@ -92,7 +92,7 @@ func TestConditionsChange(t *testing.T) {
 		}
 	}
 	if now := s.conditions("/v1/ports/vm1"); !now[1].Changed.Equal(vm1[1].Changed) || now[1].Observed < write.Revision {
-		t.Errorf("vm1 was programmed at %v, now at %v, observed at %d", vm1[1].Changed, now[1].Changed, now[1].Observed)
+		t.Errorf("vm1 was programmed at %v; the condition now has time %v and revision %d", vm1[1].Changed, now[1].Changed, now[1].Observed)
 	}
 	r1 := s.conditions("/v1/routers/r1")
 	s.vsctl("del-controller", bridge)
@@ -101,6 +101,6 @@ func TestConditionsChange(t *testing.T) {
 	}
 	s.settle()
 	if now := s.conditions("/v1/ports/vm1"); now[1].Status != "True" || !now[1].Changed.After(vm1[1].Changed) {
-		t.Errorf("vm1 was programmed at %v, and on the new connection at %v", vm1[1].Changed, now[1].Changed)
+		t.Errorf("vm1 was programmed at %v, and at %v on the new connection", vm1[1].Changed, now[1].Changed)
 	}
 }

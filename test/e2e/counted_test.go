@@ -37,7 +37,7 @@ func TestEventsAreCounted(t *testing.T) {
 		`ofdvr_ovsdb_transactions_total{result="ok"}`:                                   1,
 		`ofdvr_ovsdb_transaction_duration_seconds_count`:                                1,
 		`ofdvr_openflow_connects_total`:                                                 1,
-		`ofdvr_intent_to_switch_seconds_count`:                                          1, // not counted yet: the bridge must be made first
+		`ofdvr_intent_to_switch_seconds_count`:                                          1, // the time includes the creation of the bridge
 		`ofdvr_api_requests_total{method="PUT",route="/v1/topology",status="200"}`:      1,
 		`ofdvr_store_commits_total{result="error"}`:                                     0,
 		`ofdvr_openflow_disconnects_total{reason="closed"}`:                             0,
@@ -137,13 +137,13 @@ func TestCountersOfManyFlows(t *testing.T) {
 		})
 	}
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 5})
-	counted(port("r1-blue", "vm1"), 5, 5, 5)         // of two ports with equal counts, the first by name
+	counted(port("r1-blue", "vm1"), 5, 5, 5)         // want the first by name of two ports with equal counts
 	write(t, dialUDP(t, s, vm1, "10.1.0.7:9999"), 9) // an address without a machine
 	counted(port("r1-green", "x7"), 9, 5, 14)
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 10})
 	counted(port("r1-blue", "vm1"), 15, 15, 24)
 
-	s.reload(strings.Replace(topology, "green, mac: \"02:00:00:00:02:10\"", "green, mac: \"02:00:00:00:02:99\"", 1)) // this change does not change flows of vm1
+	s.reload(strings.Replace(topology, "green, mac: \"02:00:00:00:02:10\"", "green, mac: \"02:00:00:00:02:99\"", 1)) // a change that does not affect flows of vm1
 	s.sh("", "ovs-ofctl -O OpenFlow13 --strict del-flows "+bridge+" 'table=3,priority=100,ip,nw_dst=10.0.1.10'")
 	s.eventually("the flow to be restored", func() error {
 		if now := s.scrape(); now[`ofdvr_drift_flows_total{kind="deleted"}`] != 1 {

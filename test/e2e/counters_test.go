@@ -58,8 +58,8 @@ func (s *site) acquaint(machines ...*lab.Machine) {
 	}
 }
 
-// Every packet is counted once, in the right counter. Counts stay when flows are added, deleted and
-// made again.
+// Every packet is counted once, in the right counter. Counters keep their
+// values when flows are added, deleted and added again.
 func TestCountersAreExact(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -109,7 +109,7 @@ func TestCountersAreExact(t *testing.T) {
 	received("r1-blue", 2, 98)
 	kernel("r1-blue", 2, 126) // together with the packet that caused the error
 
-	ping(t, vm1, vm9.IP(), lab.PingOptions{Count: 4}) // the kernel routes the requests, flows the replies
+	ping(t, vm1, vm9.IP(), lab.PingOptions{Count: 4}) // the kernel routes the requests, and flows route the replies
 	add(fallback("r1-blue", "unknown"), 4)
 	received("r1-blue", 4, 98)
 	kernel("r1-green", 4, 98)
@@ -117,7 +117,7 @@ func TestCountersAreExact(t *testing.T) {
 	routed("r1-blue", 4, 98)
 	pingTTL(t, vm1, "10.0.2.1", 64)
 	add(counter("echo_replies", "r1-green"), 1)
-	received("r1-blue", 3, 98) // includes the two packets below
+	received("r1-blue", 3, 98) // includes the two packets that are sent below
 	ping(t, vm1, "10.0.1.1", lab.PingOptions{Count: 2})
 	add(counter("echo_replies", "r1-blue"), 2)
 	ping(t, vm1, "10.0.2.1", lab.PingOptions{Size: 2000}) // two fragments

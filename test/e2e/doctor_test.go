@@ -15,18 +15,18 @@ func TestDoctor(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
 	out := s.ofdvr(0, "doctor")
-	mustHave(t, out, "note     packets: none has come by r1-blue, r1-green\n         → see whether machines have the interface's address as their gateway")
+	mustHave(t, out, "note     packets: none received on r1-blue, r1-green\n         → see whether machines have the interface's address as their gateway")
 	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
 	ping(t, vm1, vm2.IP(), lab.PingOptions{})
 	for _, want := range []string{
 		"ok       daemon: leads, with 2 networks, 1 router and 2 ports\n",
 		"ok       Open vSwitch: of an unknown version at unix:/var/run/openvswitch/db.sock answers\n",
 		"ok       bridge br-int: exists, with datapath_type " + lab.Datapath() + "\n",
-		"ok       OVSDB: bridges, controllers, patch ports, their peers and tags, and taps are as they should be\n",
-		"ok       flows: of 1 bridge are what they should be, and so are groups and meters\n",
-		"ok       packets: have come by 2 of 2 interfaces\n",
+		"ok       OVSDB: bridges, controllers, taps, and patch ports with their peers and tags are as desired\n",
+		"ok       flows: 1 bridge holds exactly the desired flows, groups and meters\n",
+		"ok       packets: received on 2 of 2 interfaces\n",
 		"ok       machines: 2 of 2 ports seen on bridge br-int, in the VLANs of their networks\n",
-		"ok       namespaces: of 1 router have their taps, addresses, MTUs, routes and forwarding\n",
+		"ok       namespaces: 1 router has taps, addresses, MTUs, routes and forwarding as desired\n",
 		"\nEverything is as it should be.\n",
 	} {
 		s.eventually("doctor to report no problem", func() error { return lacks(s.ofdvr(0, "doctor"), want) })
@@ -53,7 +53,7 @@ func TestDoctor(t *testing.T) {
 	s.reload(strings.Replace(with("routers:", "  - {id: red}\nrouters:"), "ports:",
 		"      - {id: r1-red, network: red, mac: \"02:00:00:00:03:01\", addresses: [10.0.3.1/24]}\nports:", 1))
 	out = s.ofdvr(1, "doctor")
-	mustHave(t, out, "PROBLEM  router r1: port pi-r1-red of interface r1-red is in the dead VLAN 4095: no agent has bound it\n         → see the log of the L2 agent that tags ports, or give network red a vlan\n")
+	mustHave(t, out, "PROBLEM  router r1: port pi-r1-red of interface r1-red is in the dead VLAN 4095, because no agent has bound it\n         → see the log of the L2 agent that tags ports, or give network red a vlan\n")
 	s.reload(twoNetworks)
 
 	s.Switch().Kill()

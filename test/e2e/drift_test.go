@@ -91,7 +91,7 @@ func TestForeignGroupsAreRemoved(t *testing.T) {
 	want := s.held(bridge)
 	s.sh("", `ovs-ofctl -O OpenFlow13 add-group rb-r1 group_id=7,type=all,bucket=output:1
 		ovs-ofctl -O OpenFlow13 add-meter rb-r1 meter=7,kbps,band=type=drop,rate=1000`)
-	s.eventually("the group and the meter to go", func() error {
+	s.eventually("the group and the meter to be deleted", func() error {
 		if out := s.sh("", "ovs-ofctl -O OpenFlow13 dump-groups rb-r1; ovs-ofctl -O OpenFlow13 dump-meters rb-r1"); strings.Contains(out, "=7") {
 			return errors.New(out)
 		}
@@ -119,7 +119,7 @@ func TestForeignFlowsOfAnExternalBridge(t *testing.T) {
 					return fmt.Errorf("%d flows of others", n)
 				}
 				if n := s.status().Routers[0].FlowsForeign; n != left {
-					return fmt.Errorf("the daemon says that there are %d", n)
+					return fmt.Errorf("the daemon reports %d of them", n)
 				}
 				return nil
 			})

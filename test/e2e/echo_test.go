@@ -60,7 +60,7 @@ func TestEchoByTheKernel(t *testing.T) {
 			return err
 		}
 		if a, b := tap.Count(echo(vm1.IP(), "10.0.2.1")), tap.Count(echo6("fd00:1::10", "fd00:2::1")); a*b == 0 {
-			return fmt.Errorf("%d of IPv4, %d of IPv6", a, b)
+			return fmt.Errorf("the kernel got %d IPv4 and %d IPv6 requests", a, b)
 		}
 		return nil
 	})

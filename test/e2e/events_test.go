@@ -42,7 +42,7 @@ func TestRepairsAreWarnings(t *testing.T) {
 	s.reload(with("02:00:00:00:02:10", "02:00:00:00:02:11"))
 	s.reload(twoNetworks + "  - {id: vm3, network: green, mac: \"02:00:00:00:02:13\", addresses: [10.0.2.13]}\n")
 	if got := warnings(); got != "" {
-		t.Errorf("the daemon's own changes are warnings:\n%s", got)
+		t.Errorf("the log has warnings about the daemon's own changes:\n%s", got)
 	}
 	for _, change := range []struct{ command, says string }{
 		{"ovs-vsctl del-port " + bluePeer, "repaired rows of OVSDB that another program had changed  router=r1  insert=" + bluePeer},
@@ -84,7 +84,7 @@ func TestLogLevel(t *testing.T) {
 	}
 	mustHave(t, s.ofdvr(1, "log-level", "debug", "--openflow", "r9"), `router "r9"`)
 	if got := s.ofdvr(0, "log-level"); got != "level: info\n" {
-		t.Errorf("an invalid level has changed the level: %q", got)
+		t.Errorf("a request with an invalid level has changed the level: %q", got)
 	}
 	if got := s.ofdvr(0, "log-level", "debug", "--openflow", "r1"); got != "level: debug\nOpenFlow messages of router: r1\n" {
 		t.Errorf("%q", got)
@@ -102,7 +102,7 @@ func TestLogLevel(t *testing.T) {
 	before := strings.Count(s.daemon.Log(), "OpenFlow  {")
 	s.reload(twoNetworks)
 	if n := strings.Count(s.daemon.Log(), "OpenFlow  {"); n != before {
-		t.Errorf("%d messages were logged after that", n-before)
+		t.Errorf("%d messages were logged after logging was turned off", n-before)
 	}
 }
 

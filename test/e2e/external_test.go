@@ -103,7 +103,7 @@ routers:
 	pingTTL(t, vm1, vm2.IP(), 63)
 	pingTTL(t, vm3, "10.0.3.1", 64)
 	if got := s.vsctl("--columns=name,ports,controller,fail_mode,other_config,external_ids", "list", "bridge", "br-x"); got != before {
-		t.Errorf("the user's bridge is now\n%s\nand was\n%s", got, before)
+		t.Errorf("the user's bridge has changed; it is now\n%s\nand was\n%s", got, before)
 	}
 }
 
@@ -135,7 +135,7 @@ func TestExternalPortsComeAndGo(t *testing.T) {
 	before := s.flows("br-x")
 	inPort := func(number string) {
 		t.Helper()
-		s.eventually("the flows to follow to port "+number, func() error {
+		s.eventually("the flows to use port number "+number, func() error {
 			out, err := s.Ofctl(t.Context(), "dump-flows", "br-x")
 			if err == nil && strings.Count(out, "in_port="+number+",") < 5 {
 				err = errors.New(out)
@@ -172,8 +172,8 @@ func TestExternalPortsComeAndGo(t *testing.T) {
 	}
 }
 
-// If no router has a switch, the switch is refused, with one line in the log. Its flows stay, and
-// other switches are not affected.
+// If no router has a switch, the switch is refused, with one line in the log.
+// The flows of the refused switch stay, and other switches are not affected.
 func TestUnknownSwitchIsRefused(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks, "--log-level", "debug")
@@ -260,7 +260,7 @@ func TestRouterGoesFromAnExternalBridge(t *testing.T) {
 	gone()
 
 	back()
-	s.vsctl("del-controller", "br-x", "--", "set-controller", "br-x", "tcp:127.0.0.1:9") // it cannot connect
+	s.vsctl("del-controller", "br-x", "--", "set-controller", "br-x", "tcp:127.0.0.1:9") // the bridge cannot connect to this address
 	s.sh("", "ovs-ofctl -O OpenFlow13 dump-flows br-x")
 	s.eventually("the bridge to be away", func() error {
 		if s.status().Routers[0].Connected {
@@ -270,7 +270,7 @@ func TestRouterGoesFromAnExternalBridge(t *testing.T) {
 	})
 	s.write(withoutRouter)
 	s.mentions("router r1 was removed from bridge br-x, which is not connected", "set-controller br-x")
-	s.daemon.Kill() // the next daemon knows the bridge too
+	s.daemon.Kill() // the next daemon knows the bridge from the file
 	s.serve("--ovsdb", "")
 	s.mentions("router r1 was removed from bridge br-x, which is not connected")
 	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653")
@@ -319,7 +319,7 @@ func externalBridgeIsDeleted(t *testing.T, topology string) {
 	s.serve()
 	s.settle()
 	if out := s.sh("", "cat /run/ofdvr/external-bridges.json"); strings.TrimSpace(out) != "[]" {
-		t.Errorf("the bridge is still recorded: %s", out)
+		t.Errorf("the file of external bridges still has the bridge: %s", out)
 	}
 }
 
@@ -335,7 +335,7 @@ func TestExternalBridgeIdentifierChanges(t *testing.T) {
 	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
 	noted := func(want string) {
 		t.Helper()
-		s.eventually("the record of external bridges to be up to date", func() error {
+		s.eventually("the file of external bridges to be up to date", func() error {
 			if out := strings.TrimSpace(s.sh("", "cat /run/ofdvr/external-bridges.json")); out != want {
 				return errors.New(out)
 			}
@@ -360,7 +360,7 @@ func TestExternalBridgeIdentifierChanges(t *testing.T) {
 	s.write(withoutRouter)
 	s.mentions("router r1 was removed from bridge with datapath ID 00000000000000aa, which is not connected")
 	s.write(strings.Replace(byName, "id: r1\n", "id: r2\n", 1))
-	s.eventually("the other router to take the bridge over", func() error {
+	s.eventually("the other router to get the bridge", func() error {
 		if st := s.status(); len(st.Routers) != 1 {
 			return fmt.Errorf("%+v", st)
 		}

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -43,5 +45,32 @@ func addHosts(t *testing.T, uplinks bool) {
 	s.passes(50)
 	f.reload(then)
 	s.passes(50)
+	s.end()
+}
+
+// When a host is removed, its groups and flows go on each other host in turn, and machines on these lose
+// no packet.
+func TestHostIsRemoved(t *testing.T) {
+	t.Parallel()
+	f := readyFleet(t, 3, blueAndGreen, strings.Fields("b11 g11 b21 g21 b31 g31"))
+	s := f.courier(t, "b11>g11", "b11>b21", "b11>g21", "g21>b11", "b21>g21")
+	s.passes(50)
+	f.unplug("b31")
+	f.unplug("g31")
+	for _, h := range f.hosts[:2] {
+		uses := func() string {
+			return h.sh("", "ovs-ofctl -O OpenFlow13 dump-flows br-fabric; ovs-ofctl -O OpenFlow13 dump-groups br-fabric")
+		}
+		mustHave(t, uses(), "192.168.77.3")
+		h.write(fleetTopology(2, blueAndGreen, strings.Fields("b11 g11 b21 g21")))
+		h.signal(syscall.SIGHUP)
+		h.eventually("the host to use h3 no more", func() error {
+			if got := uses(); strings.Contains(got, "192.168.77.3") {
+				return fmt.Errorf("flows and groups are\n%s", got)
+			}
+			return nil
+		})
+		s.passes(50)
+	}
 	s.end()
 }

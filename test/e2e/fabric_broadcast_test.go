@@ -23,7 +23,17 @@ type datagram struct {
 // datagram sends a datagram from a machine.
 func (f *fleet) datagram(t *testing.T, from string, d datagram, number int) {
 	t.Helper()
-	m := f.machines[from]
+	frame, err := d.frame(f.machines[from], number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.ends[from].raw.Write(frame); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// frame returns the datagram in a frame of a machine.
+func (d datagram) frame(m *lab.Machine, number int) ([]byte, error) {
 	var ip interface {
 		gopacket.SerializableLayer
 		gopacket.NetworkLayer
@@ -38,15 +48,11 @@ func (f *fleet) datagram(t *testing.T, from string, d datagram, number int) {
 	}
 	udp := &layers.UDP{SrcPort: d.from, DstPort: d.to}
 	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	buf := gopacket.NewSerializeBuffer()
-	if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, eth, ip, udp, gopacket.Payload(probe(number))); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.ends[from].raw.Write(buf.Bytes()); err != nil {
-		t.Fatal(err)
-	}
+	err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, eth, ip, udp, gopacket.Payload(probe(number)))
+	return buf.Bytes(), err
 }
 
 func sourceOf(d datagram, m *lab.Machine, i int) net.IP {

@@ -273,7 +273,8 @@ func TestMachineMoves(t *testing.T) {
 	works(1)
 }
 
-// If a machine is plugged in on two hosts, packets go to the host where it was plugged in last.
+// If a machine is plugged in on two hosts, packets go to the host where it was plugged in last, also
+// after restarts of the daemons.
 // Both hosts report the conflict.
 func TestMachineOnTwoHosts(t *testing.T) {
 	t.Parallel()
@@ -295,6 +296,19 @@ func TestMachineOnTwoHosts(t *testing.T) {
 		}
 	}
 	say(true)
+	const wins = problem + ": h2, where it was plugged in last, has it"
+	h2 := f.hosts[1]
+	h2.eventually("the database to keep the turn", func() error {
+		return lacks(h2.vsctl("get", "port", "b12", "external_ids"), `ofdvr-turn="`)
+	})
+	for _, s := range []*site{h2, f.hosts[0], h2} { // after restarts too
+		s.daemon.Kill()
+		s.serve(s.flags...)
+		s.settle()
+		for _, s := range f.hosts[:2] {
+			s.reportsProblem(wins)
+		}
+	}
 	f.speak()
 	at := record(t, first, isProbe)
 	seen := f.watch(t, isProbe)

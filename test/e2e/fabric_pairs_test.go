@@ -20,6 +20,7 @@ func TestFabric(t *testing.T) {
 	t.Run("EveryPair", f.everyPair)
 	t.Run("OneAnswer", f.oneAnswer)
 	t.Run("Errors", f.nearErrors)
+	t.Run("Gratuitous", f.gratuitous)
 }
 
 const ndCrosses = "solicitations of machines on other hosts cross the underlay: the datapath cannot write the options of an advertisement"
@@ -124,7 +125,7 @@ func (f *fleet) routed(s sighting, from, to string) error {
 func (f *fleet) oneAnswer(t *testing.T) {
 	onKernel := lab.OnKernel(t, ndCrosses)
 	seen := f.watch(t, isProbe)
-	under := f.watch(t, inTunnel(func(f lab.Frame) bool { return !isProbe(f) }))
+	under := f.watch(t, f.inside(func(f lab.Frame) bool { return !isProbe(f) }))
 	number := 0
 	for _, name := range []string{"b11", "g21", "b31"} {
 		m, n := f.machines[name], f.network(name)+1
@@ -176,7 +177,7 @@ func (f *fleet) oneAnswer(t *testing.T) {
 				seen.arrive(map[int]string{number + 1: name})
 				seen1(t, at, name, c.answer)
 				for i, link := range under.links {
-					others := inTunnel(func(f lab.Frame) bool {
+					others := f.inside(func(f lab.Frame) bool {
 						return involves(f, gw4, gw6) || isGroup(f) && (involves(f, far4) || !onKernel && involves(f, far6))
 					})
 					seen0(t, link, fmt.Sprintf("the link of h%d", i+1), others)
@@ -192,7 +193,7 @@ func (f *fleet) oneAnswer(t *testing.T) {
 // no packet leaves the host.
 func (f *fleet) nearErrors(t *testing.T) {
 	seen := f.watch(t, isProbe)
-	echoes := f.watch(t, inTunnel(func(f lab.Frame) bool { return f.Packet().Layer(layers.LayerTypeICMPv4) != nil || echo6("", "")(f) }))
+	echoes := f.watch(t, f.inside(func(f lab.Frame) bool { return f.Packet().Layer(layers.LayerTypeICMPv4) != nil || echo6("", "")(f) }))
 	for number, pair := range [][2]string{{"b11", "g21"}, {"g21", "b31"}, {"b31", "g11"}} {
 		from, to := f.machines[pair[0]], f.machines[pair[1]]
 		for i, gateway := range []string{"10.0.%d.1", "fd00:%d::1"} {

@@ -18,6 +18,7 @@ networks:
 ports:
   - {id: vm2, network: green, mac: "02:00:00:00:02:10", addresses: [10.0.2.10]}
 `
+	geneve := strings.Replace(carried, ", type: vxlan", "", 1)
 	moved := strings.Replace(carried, "address: 192.0.2.2, type: vxlan", "address: 192.0.2.3", 1)
 	more := strings.Replace(carried, "networks:", "  - {id: h3, uplink: eth1}\nnetworks:", 1)
 	less := strings.Replace(carried, "  - {id: h2, tunnel: {address: 192.0.2.2, type: vxlan}}\n", "", 1)
@@ -27,6 +28,7 @@ ports:
 		{"a host comes", carried, more, "8 objects: 1 to create, 0 to update, 0 to delete, 7 unchanged\n+ host h3\n"},
 		{"a host goes", carried, less, "7 objects: 0 to create, 0 to update, 1 to delete, 6 unchanged\n- host h2\n"},
 		{"a host changes", carried, moved, "7 objects: 0 to create, 1 to update, 0 to delete, 6 unchanged\n~ host h2\n-     tunnel: {\"type\":\"vxlan\",\"address\":\"192.0.2.2\"}\n+     tunnel: {\"address\":\"192.0.2.3\"}\n"},
+		{"nothing changes, one type of tunnel", geneve, geneve, "7 objects: 0 to create, 0 to update, 0 to delete, 7 unchanged\n"},
 		{"nothing changes", carried, carried, "7 objects: 0 to create, 0 to update, 0 to delete, 7 unchanged\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -124,7 +124,7 @@ func TestHostsJoin(t *testing.T) {
 	f.reload(fleetTopology(2, blueAndGreen, machines))
 	f.acquainted(2)
 	for name, m := range f.machines {
-		if f.hosts[f.number(m.Host)-1].flows("br-fabric").find("table=2,", "dl_src="+m.MAC+" actions=drop") == nil {
+		if f.hosts[f.number(m.Host)-1].flows("br-fabric").find("table=13,", "dl_src="+m.MAC+" actions=drop") == nil {
 			t.Errorf("packets of tunnels from the MAC address of %s are not dropped on its own host", name)
 		}
 	}

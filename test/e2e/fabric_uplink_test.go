@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +10,6 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/ofdvr/ofdvr/ofproto"
-	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
@@ -37,17 +35,12 @@ func (f *fleet) plugTagged(name string) *lab.Machine {
 	return f.add(int(name[1]-'0'), c)
 }
 
-// A switch connects the uplinks of three hosts, which together route like one host. In the switch's
-// table, no MAC address moves.
+// A switch connects the uplinks of three hosts, which together route like one host.
 func TestFabricUplink(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 3, blueAndGreen)
 	f.tagged = true
 	u := f.uplinks()
-	moves, err := u.WatchAddresses()
-	if err != nil {
-		t.Fatal(err)
-	}
 	f.serve(uplinkTopology(3, blueAndGreen, pairs))
 	for _, m := range pairs {
 		f.plugTagged(m)
@@ -65,34 +58,22 @@ func TestFabricUplink(t *testing.T) {
 		at.Close()
 	}
 	t.Run("EveryPair", f.everyPair)
+	t.Run("OneAnswer", f.oneAnswer)
+	t.Run("Errors", f.nearErrors)
+	t.Run("Gratuitous", f.gratuitous)
 	t.Run("Undeclared", f.undeclaredBehindUplink)
 	now, err := u.Addresses(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := os.ReadFile(moves.LogFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := lab.Addresses(string(log))
 	for _, m := range f.machines {
 		if want := fmt.Sprintf("uplink%d", f.number(m.Host)); !slices.Equal(now[m.MAC], []string{want}) {
 			t.Errorf("the switch knows %s (%s) on ports %v, want %s", m.Name, m.MAC, now[m.MAC], want)
 		}
 	}
-	for _, table := range []map[string][]string{now, seen} {
-		if len(table) < len(f.machines)+3 {
-			t.Errorf("the switch has learned only %d MAC addresses: %v", len(table), table)
-		}
-		for mac, ports := range table {
-			if len(ports) != 1 {
-				t.Errorf("the switch has seen %s on ports %v", mac, ports)
-			}
-		}
-	}
-	for n := range blueAndGreen {
-		if ports := seen[gatewayMAC(n)]; ports != nil {
-			t.Errorf("the switch has seen the gateway's MAC address on ports %v", ports)
+	for i := range f.hosts {
+		if mac := uplinkMAC(i+1, f, 0); now[mac] == nil {
+			t.Errorf("the switch has not learned %s, with which h%d routes", mac, i+1)
 		}
 	}
 }
@@ -124,19 +105,34 @@ func TestUplinkWithAddresses(t *testing.T) {
 	}
 }
 
-// uplinks connects an uplink of each host, and makes them the links of f.
-func (f *fleet) uplinks() *lab.Underlay {
-	f.t.Helper()
-	u, _ := lab.Connect(f.t, 0)
-	f.links = nil
-	for i, s := range f.hosts {
-		l, err := u.Uplink(f.t.Context(), s.Host, i+1)
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		f.links = append(f.links, l)
+// A pulled cable of the uplink is a problem in status and doctor. Doctor says what it does not know
+// about other hosts, as they send no messages by uplinks; so does the status.
+func TestUplinkWithoutLink(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, blueAndGreen)
+	f.uplinks()
+	f.serve(uplinkTopology(2, blueAndGreen, nil))
+	h1 := f.hosts[0]
+	h1.settle()
+	const problem = "has no link, so no packets pass to other hosts"
+	mustHave(t, h1.ofdvr(0, "status"), "host h2: not known, it sends no messages by its uplink\n")
+	mustHave(t, h1.ofdvr(0, "doctor"), "note     hosts: uplinks carry no messages of hosts: whether packets pass to 1 host, whether they have the same intent, and whether two hosts have the same machine, is not known: h2\n")
+	if err := f.links[0].Down(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	return u
+	h1.reportsProblem("uplink " + lab.UplinkNIC + " " + problem)
+	mustHave(t, h1.ofdvr(1, "doctor"), "PROBLEM  uplink "+lab.UplinkNIC+": "+problem)
+	if err := f.links[0].Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h1.eventually("the problem to go", func() error {
+		out, err := h1.Ofdvr(t.Context(), "status")
+		if err == nil && strings.Contains(out, problem) {
+			err = fmt.Errorf("the status is %s", out)
+		}
+		return err
+	})
+	h1.ofdvr(0, "doctor")
 }
 
 // inside is like [inTunnel], but also for a fleet without tunnels.
@@ -160,7 +156,7 @@ func (f *fleet) routedTagged(s sighting, from, to string) error {
 	if from[0] != to[0] {
 		src, ttl = gatewayMAC(n), 63
 		if wire {
-			src = routing.UplinkMAC("h"+from[1:2], "r1-"+f.networks[n].id).String()
+			src = uplinkMAC(int(from[1]-'0'), f, n)
 		}
 	}
 	if tag, is := p.Layer(layers.LayerTypeDot1Q).(*layers.Dot1Q); is != wire || wire && int(tag.VLANIdentifier) != 101+n {

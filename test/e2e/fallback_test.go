@@ -17,8 +17,8 @@ func TestUndeclaredMachineIsReachedThroughTheNamespace(t *testing.T) {
 	blue, green := s.recordIn(netns, blueTap, isIPv4), s.recordIn(netns, greenTap, isIPv4)
 	at := record(t, vm9, all(came, echo("", "")))
 	pingTTL(t, vm1, vm9.IP(), 63)
-	await(t, blue, "the request, on its way in", all(came, echo(vm1.IP(), vm9.IP())))
-	await(t, green, "the request, on its way out", echo(vm1.IP(), vm9.IP()))
+	await(t, blue, "the request that enters the router", all(came, echo(vm1.IP(), vm9.IP())))
+	await(t, green, "the request that leaves the router", echo(vm1.IP(), vm9.IP()))
 	if p := await(t, at, "the request", echo("", "")); p.eth.SrcMAC.String() != greenMAC || p.ip.TTL != 63 {
 		t.Errorf("the request came from %v with TTL %d", p.eth.SrcMAC, p.ip.TTL)
 	}
@@ -72,8 +72,8 @@ func TestOutsideIsReachedThroughTheNamespace(t *testing.T) {
 	s.settle() // a foreign link in the namespace is no problem
 }
 
-// A router without fallback routes, answers ARP and pings, and drops all other packets. It has no
-// tap and no namespace.
+// A router with fallback none routes packets, answers ARP and pings, and drops
+// all other packets. It has no tap and no namespace.
 func TestFallbackNoneDrops(t *testing.T) {
 	t.Parallel()
 	s := ready(t, strings.Replace(twoNetworks, "id: r1\n", "id: r1\n    fallback: none\n", 1))

@@ -59,15 +59,15 @@ nft add rule ip6 nat pre ip6 daddr 2001:db8::2 dnat to fd09::5`)
 		s.reload(with(tt.old, tt.new))
 		for _, sv := range tt.works {
 			if err := call(sv, patience); err != nil {
-				t.Errorf("fast path of %s: a call of %s: %v", tt.name, sv.address, err)
+				t.Errorf("case %q: connection to %s: %v", tt.name, sv.address, err)
 			}
 		}
 		for _, sv := range tt.fails {
 			if err := call(sv, shortly); err == nil {
-				t.Errorf("fast path of %s: a call of %s works; docs/limits.md is wrong", tt.name, sv.address)
+				t.Errorf("case %q: the connection to %s works, so docs/limits.md is wrong", tt.name, sv.address)
 			}
 		}
-		if len(tt.fails) > 0 && len(tt.works) > 0 { // other traffic keeps its fast path
+		if len(tt.fails) > 0 && len(tt.works) > 0 { // checks that other traffic keeps its fast path
 			pingTTL(t, vm1, vm2.IP(), 63)
 			seen(t, taps, "green's tap", 0, "replies of vm2", echoReply(vm2.IP(), vm1.IP()))
 		}

@@ -31,8 +31,9 @@ func (s *site) foreign(in hostile.Impostor, path string) {
 	}
 }
 
-// Only the owner of the lock file can hold the lock, also if an earlier version has made the file.
-// Another user can neither prevent the start of the daemon nor make a standby lead.
+// Only the owner of the lock file can hold the lock, even if an earlier version
+// has made the file. Another user can neither prevent the start of the daemon
+// nor make a standby lead.
 func TestLockBelongsToItsOwner(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)

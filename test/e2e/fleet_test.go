@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -21,8 +20,8 @@ import (
 )
 
 // A fleet is several hosts, called h1, h2 and so on, that an underlay connects. Each has a daemon
-// with the same topology file. When the test ends, it checks that no MAC address has moved in the
-// table of an integration bridge.
+// with the same topology file. When the test ends, it checks the MAC tables of the integration
+// bridges.
 type fleet struct {
 	t        *testing.T
 	hosts    []*site
@@ -31,6 +30,7 @@ type fleet struct {
 	machines map[string]*lab.Machine // machines that are plugged in, by name
 	ends     map[string]*end         // of machines
 	moves    bool                    // machines move
+	impostor bool                    // a machine uses the MAC address of a gateway
 	tagged   bool                    // the hosts are connected by uplinks
 }
 
@@ -118,15 +118,38 @@ func newFleet(t *testing.T, hosts int, networks []fleetNetwork) *fleet {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		for _, s := range f.hosts {
-			out, err := s.Run(ctx, "ovs-appctl", "fdb/stats-show", lab.IntegrationBridge)
-			if err != nil {
-				t.Error(err)
-			} else if !regexp.MustCompile(`moved MAC entries *: 0\n`).MatchString(out) && !f.moves {
-				t.Errorf("h%d: MAC addresses have moved:\n%s", f.number(s.Host), out)
-			}
+			f.checkTable(ctx, s)
 		}
 	})
 	return f
+}
+
+// checkTable checks the MAC table of a host's integration bridge: no address has moved, and those of
+// gateways are on the ports of their routers.
+func (f *fleet) checkTable(ctx context.Context, s *site) {
+	f.t.Helper()
+	host := f.number(s.Host)
+	moved, err := s.MovedAddresses(ctx, lab.IntegrationBridge)
+	if err != nil {
+		f.t.Error(err)
+	} else if moved != 0 && !f.moves {
+		f.t.Errorf("h%d: MAC addresses have moved %d times in the table of the integration bridge", host, moved)
+	}
+	table, err := s.Run(ctx, "ovs-appctl", "fdb/show", lab.IntegrationBridge)
+	if err != nil {
+		f.t.Error(err)
+	}
+	for i, n := range f.networks {
+		port, err := s.Vsctl(ctx, "--if-exists", "get", "interface", "pi-r1-"+n.id, "ofport")
+		if err != nil {
+			f.t.Error(err)
+		}
+		for line := range strings.Lines(table) {
+			if c := strings.Fields(line); len(c) == 4 && c[2] == gatewayMAC(i) && c[0] != strings.TrimSpace(port) && !f.impostor {
+				f.t.Errorf("h%d: the gateway of %s is not on port %s of the integration bridge:\n%s", host, n.id, strings.TrimSpace(port), table)
+			}
+		}
+	}
 }
 
 // readyFleet returns a fleet with machines that are plugged in. Its daemons have applied the

@@ -65,7 +65,7 @@ func TestHostilePeers(t *testing.T) {
 	for i := range 5 {
 		s.reload(strings.Replace(twoNetworks, "10.0.2.10]", fmt.Sprintf("10.0.2.%d]", 20+i), 1))
 	}
-	t.Logf("commits take %.1f ms under attack, and took %.1f ms before", latency(), quiet)
+	t.Logf("a commit takes %.1f ms during the attack, and took %.1f ms before", latency(), quiet)
 	for range attacks {
 		<-ended
 	}
@@ -80,7 +80,7 @@ func TestHostilePeers(t *testing.T) {
 	for _, text := range []string{"closed connection that did not complete the OpenFlow handshake", "disconnected switch that violates OpenFlow",
 		"disconnected switch that sends too many messages", "disconnected switch whose answer is too long", "allow it OpenFlow 1.3"} {
 		if n := strings.Count(s.daemon.Log(), text); n != 1 {
-			t.Errorf("the log says %d times %q", n, text)
+			t.Errorf("the log has %d lines with %q", n, text)
 		}
 	}
 }
@@ -111,9 +111,9 @@ func TestSilentConnections(t *testing.T) {
 	}
 }
 
-// Mutated conversations of a switch never crash the daemon, and cost at most the memory that peers
-// may cost. The true switch is programmed when it connects, and is served while other peers claim
-// to be it.
+// Mutated conversations of a switch never crash the daemon, and its memory
+// stays within the limit for all peers. The real switch is programmed when it
+// connects, and is served while other peers claim to be this switch.
 func TestMutatedConversations(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -150,7 +150,7 @@ func TestMutatedConversations(t *testing.T) {
 	converse("conversations beside the switch", 2)
 	s.write(strings.Replace(byName, "10.0.2.10]", "10.0.2.10, 10.0.2.77]", 1))
 	s.signal(syscall.SIGHUP)
-	s.eventually("the true switch to have the flow", func() error { // although the status names the other connections
+	s.eventually("the real switch to have the flow", func() error { // although the status names the other connections
 		if len(s.flows("br-x").find("nw_dst=10.0.2.77")) == 0 {
 			return errors.New("the flow is missing")
 		}

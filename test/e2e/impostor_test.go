@@ -59,10 +59,10 @@ func TestUnprivilegedUserIsRefused(t *testing.T) {
 
 	s.logged("it runs as nobody (uid 65534), but only root may be a switch")
 	if n := strings.Count(s.daemon.Log(), "refused connection from this machine"); n != 1 {
-		t.Errorf("the log says it %d times", n)
+		t.Errorf("the log has %d such lines, want 1", n)
 	}
 	if n := strings.Count(s.daemon.Log(), "switch connected"); n != 1 {
-		t.Errorf("%d switches have connected, want the true one alone", n)
+		t.Errorf("%d switches have connected, want only the real one", n)
 	}
 	s.settle() // the refusal is no problem in the status
 	pingTTL(t, vm1, vm2.IP(), 63)
@@ -105,8 +105,9 @@ func TestOwnerOfDatabaseIsASwitch(t *testing.T) {
 	})
 }
 
-// If a connected bridge answers, another connection that claims to be the same bridge does not
-// replace it. That connection is refused, counted and reported, and writes reach the true switch.
+// If a connected bridge answers, another connection that claims to be the same
+// bridge does not replace it. That connection is refused, counted and reported,
+// and writes reach the real switch.
 func TestConnectedBridgeIsNotDisplaced(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -130,7 +131,7 @@ func TestConnectedBridgeIsNotDisplaced(t *testing.T) {
 	}
 	s.write(strings.Replace(twoNetworks, "10.0.2.10]", "10.0.2.77]", 1))
 	s.sh("", "kill -HUP "+fmt.Sprint(s.daemon.Pid))
-	s.eventually("the true switch to have the flow", func() error {
+	s.eventually("the real switch to have the flow", func() error {
 		if len(s.flows(bridge).find("nw_dst=10.0.2.77")) == 0 {
 			return errors.New("the flow is missing")
 		}
@@ -310,7 +311,7 @@ func TestImpossibleCounters(t *testing.T) {
 		for about, byRole := range kept["r1"].Reported {
 			for role, n := range byRole {
 				if n.Packets > 1e6 || n.Bytes > 1e6 {
-					t.Errorf("counters.json has %v of %q in role %s", n, about, role)
+					t.Errorf("counters.json has the counter %v of %q in role %s", n, about, role)
 				}
 			}
 		}
@@ -319,7 +320,7 @@ func TestImpossibleCounters(t *testing.T) {
 	s.mentions("bridge br-x reports more packets or bytes than a link can carry")
 	nc.Close()
 	<-ended
-	// The true switch connects, and another daemon starts.
+	// The real switch connects, and another daemon starts.
 	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
 	routed := func(want float64) {
 		t.Helper()

@@ -61,7 +61,7 @@ func TestTwoInstances(t *testing.T) {
 			t.Errorf("doctor of the second prints\n%s", out)
 		}
 		if n := strings.Count(d.Log(), "could not set up namespace"); n != 1 {
-			t.Errorf("the second logged it %d times", n)
+			t.Errorf("the second daemon logged the conflict %d times, want once", n)
 		}
 		if _, err := d.Stop(t.Context()); err != nil {
 			t.Fatal(err)

@@ -127,7 +127,7 @@ func solicit(t *testing.T, from *lab.Machine, s solicitation) {
 	ns := &layers.ICMPv6NeighborSolicitation{TargetAddress: net.ParseIP(s.target)}
 	if s.option {
 		ns.Options = layers.ICMPv6Options{{Type: layers.ICMPv6OptSourceAddress, Data: mac(from.MAC)}}
-	} else if s.src == "::" { // with a nonce, as Linux does (RFC 7527)
+	} else if s.src == "::" { // with a nonce option, as Linux sends it (RFC 7527)
 		ns.Options = layers.ICMPv6Options{{Type: 14, Data: []byte{1, 2, 3, 4, 5, 6}}}
 	}
 	send(t, from, &layers.Ethernet{SrcMAC: mac(from.MAC), DstMAC: mac(s.to), EthernetType: layers.EthernetTypeIPv6}, ip, icmp, ns)

@@ -22,7 +22,7 @@ ports:`, 1))
 	vm1, vm2 := s.plug(dual("vm1", "10.0.1.10")), s.plug(dual("vm2", "10.0.2.10"))
 	at := record(t, vm2, func(f lab.Frame) bool { return came(f) && (isIPv4(f) || isIPv6(f)) })
 	for _, own := range []string{"10.0.1.1", "fd00:1::1"} {
-		for _, from := range []*lab.Machine{vm1, vm2} { // for vm2, the address is on another interface of the router
+		for _, from := range []*lab.Machine{vm1, vm2} { // vm2 pings an address of another interface of the router
 			if err := carries(t, from, from.Host, netns, netip.AddrPortFrom(netip.MustParseAddr(own), 0), netip.AddrPort{}, patience); err != nil {
 				t.Errorf("TCP from %s to %s: %v", from.Name, own, err)
 			}
@@ -97,7 +97,7 @@ ports:`, 1))
 			return err
 		}
 		if tap.Count(echoTo(c.to)) == before {
-			return fmt.Errorf("no packet to %s reached the kernel", c.to)
+			return fmt.Errorf("no packet to %s reached the kernel, although a foreign route applies", c.to)
 		}
 		return nil
 	}
@@ -110,7 +110,7 @@ ports:`, 1))
 			return err
 		}
 		if tap.Count(echoTo(c.to)) != before {
-			return fmt.Errorf("a packet to %s reached the kernel", c.to)
+			return fmt.Errorf("a packet to %s reached the kernel, although no foreign route applies", c.to)
 		}
 		return nil
 	}
@@ -132,7 +132,7 @@ ports:`, 1))
 		t.Error(err)
 	}
 
-	mustHave(t, s.ofdvr(0, "doctor"), "namespace qrouter-r1 has 2 addresses, 6 routes and 2 policy rules of others")
+	mustHave(t, s.ofdvr(0, "doctor"), "namespace qrouter-r1 has 2 addresses, 6 routes and 2 policy rules of other programs")
 
 	s.aged(bridge)
 	flows := s.flows(bridge)
@@ -140,7 +140,7 @@ ports:`, 1))
 	s.serve()
 	s.settle()
 	mustBeUntouched(t, flows, s.flows(bridge))
-	all("the kernel to decide after a restart of the daemon, with", byKernel)
+	all("packets to reach the kernel after a restart of the daemon, with", byKernel)
 
 	for _, c := range changes {
 		s.sh(netns, c.remove)
@@ -220,14 +220,14 @@ ports:`
 	fill("add")
 	problem("has more than 1000 routes of other programs inside 10.9.0.0/16")
 	mustHave(t, s.ofdvr(1, "doctor"), "has more than 1000 routes of other programs inside 10.9.0.0/16")
-	s.eventually("one flow for all of them", func() error {
+	s.eventually("one flow to replace the flows of all foreign routes", func() error {
 		if n := len(s.flows(bridge).flows); n != plain+1 {
 			return fmt.Errorf("the switch has %d flows, and had %d", n, plain)
 		}
 		return nil
 	})
 	tap := s.recordIn(netns, blueTap, isIPv4)
-	turns(t, s, vm1, "10.9.200.1", tap, "a packet to the rest of the extra route at the kernel", echo(vm1.IP(), "10.9.200.1"))
+	turns(t, s, vm1, "10.9.200.1", tap, "a packet to another address of the extra route at the tap", echo(vm1.IP(), "10.9.200.1"))
 	fill("del")
 	s.settle()
 
@@ -235,7 +235,7 @@ ports:`
 	s.write(strings.Replace(twoNetworks, "ports:", strings.Replace(routes, "ports:", "      - {destination: 10.10.0.0/16, nexthop: 10.0.2.10}\nports:", 1), 1))
 	s.signal(syscall.SIGHUP)
 	problem("another program has a route to that destination")
-	for i := range 3 { // each needs another reading of the namespace
+	for i := range 3 { // the namespace is read again for each address
 		s.sh(netns, fmt.Sprintf("ip addr add 10.9.9.%d/32 dev lo", i+1))
 		s.eventually("the address to be seen", func() error {
 			if s.flows(bridge).find(fmt.Sprintf("nw_dst=10.9.9.%d ", i+1)) == nil {

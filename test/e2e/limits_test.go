@@ -33,7 +33,7 @@ func TestStatusNamesLimits(t *testing.T) {
 	}
 	for _, limit := range []struct{ says, by, remedy string }{
 		{"closed the oldest of too many connections that have not completed the OpenFlow handshake: ", "(peer 127.0.0.1)", "see what connects"},
-		{"a watcher was refused, there are too many of them: 2 times since ", "(a client of 127.0.0.1:9476)", "close pages"},
+		{"a watcher was refused, because there are too many: 2 times since ", "(a client of 127.0.0.1:9476)", "close pages"},
 		{"a request with a body that is too long was refused: once, at ", "(a client of /run/ofdvr/api.sock)", "send fewer objects"},
 	} {
 		named := func(out, before, between string) error {

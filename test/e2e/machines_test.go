@@ -98,12 +98,12 @@ func TestMachines(t *testing.T) {
 	mustHave(t, out,
 		"PROBLEM  port b14: its machine is elsewhere: ", "PROBLEM  port b15: its machine is elsewhere: ",
 		"PROBLEM  port b16: its machine is elsewhere: port b16 of bridge br-int has its iface-id, and the machine there has MAC address 02:00:00:00:01:66, not 02:00:00:00:01:16\n         → correct the MAC address of port b16 in the intent, or that of the machine\n",
-		"WARNING  port b18: its machine is not seen: port b18 of bridge br-int is its port, and its device is down\n         → start the machine, or set its device up\n",
-		"WARNING  machines: 3 of 11 ports not seen on bridge br-int: b17, vm1, vm2\n         → start the machines and plug them into bridge br-int; the evidence for each: ofdvr describe port b17 vm1 vm2. ",
+		"WARNING  port b18: its machine is not seen: the machine's port is b18 of bridge br-int, and its device is down\n         → start the machine, or set its device up\n",
+		"WARNING  machines: 3 of 11 ports not seen on bridge br-int: b17, vm1, vm2\n         → start the machines and plug them into bridge br-int; ofdvr describe port b17 vm1 vm2 shows the evidence for each. ",
 		"ok       machines: 4 of 11 ports seen on bridge br-int, in the VLANs of their networks\n",
 		"\n3 problems, 2 warnings.\n")
 	if st := s.status(); !st.Settled || len(st.Problems) > 0 {
-		t.Errorf("machines matter to the status: %+v", st)
+		t.Errorf("the status has problems because of machines: %+v", st)
 	}
 	for state, want := range map[string]float64{"seen": 4, "not_seen": 4, "elsewhere": 3, "unknown": 0} {
 		if got := s.scrape()[fmt.Sprintf("ofdvr_ports_seen{state=%q}", state)]; got != want {
@@ -125,7 +125,7 @@ func TestNoMachines(t *testing.T) {
 	t.Parallel()
 	s := ready(t, manyPorts(298))
 	out := s.ofdvr(0, "doctor")
-	mustHave(t, out, "WARNING  machines: 300 of 300 ports not seen on bridge br-int: vm1, vm2, x0, x1 and 296 more\n         → start the machines and plug them into bridge br-int; the evidence for each: ofdvr describe port vm1 vm2 x0 x1 x10. ", "\nNo problems, 1 warning.\n")
+	mustHave(t, out, "WARNING  machines: 300 of 300 ports not seen on bridge br-int: vm1, vm2, x0, x1 and 296 more\n         → start the machines and plug them into bridge br-int; ofdvr describe port vm1 vm2 x0 x1 x10 shows the evidence for each. ", "\nNo problems, 1 warning.\n")
 	mustHave(t, s.ofdvr(0, "describe", "port", "vm1"), "Seen:        no\n             no interface of bridge br-int has its ID (external_ids:iface-id) or MAC address 02:00:00:00:01:10, and the MAC table does not have that address (it forgets an address 5m0s after the last packet")
 
 	// If ovs-vswitchd does not answer, the state of all machines is unknown, whatever the

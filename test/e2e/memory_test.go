@@ -20,8 +20,8 @@ const peakMemory = "go_memstats_sys_bytes"
 // affordable is the maximum memory that all peers together may cost.
 const affordable = 150 << 20
 
-// costs runs attack, and fails the test if the daemon then needs more than affordable. After the
-// attack, the true switch must be connected as before.
+// costs runs attack, and fails the test if the daemon then needs more than
+// affordable. After the attack, the real switch must be connected as before.
 func (s *site) costs(what string, attack func()) {
 	s.t.Helper()
 	before := s.scrape()[peakMemory]
@@ -33,8 +33,8 @@ func (s *site) costs(what string, attack func()) {
 	}
 }
 
-// If the maximum number of unidentified peers describe endless ports, they cost little memory, and
-// do not prevent a switch from connecting.
+// The maximum number of unidentified peers send endless port descriptions. They
+// cost little memory, and do not prevent a switch from connecting.
 func TestUnidentifiedPeersCostLittle(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -46,7 +46,7 @@ func TestUnidentifiedPeersCostLittle(t *testing.T) {
 			peers = append(peers, nc)
 			all.Go(func() { hostile.Answer(hostile.EndlessPorts)(nc) })
 		}
-		for range 1500 { // each begins a long message
+		for range 1500 { // each peer begins a long message
 			nc := s.peer()
 			peers = append(peers, nc)
 			nc.Write(ofproto.Hello13().Append(nil, 0))
@@ -66,8 +66,8 @@ func TestUnidentifiedPeersCostLittle(t *testing.T) {
 	s.settle()
 }
 
-// If a peer claims to be a bridge and sends a gigabyte of flows, it costs little memory. The true
-// bridge is programmed when it connects.
+// If a peer claims to be a bridge and sends a gigabyte of flows, it costs
+// little memory. The real bridge is programmed when it connects.
 func TestOversizedRepliesCostLittle(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -89,8 +89,9 @@ func TestOversizedRepliesCostLittle(t *testing.T) {
 	s.settle()
 }
 
-// A peer claims 50 bridges that are not connected, each with the maximum number of ports, flows,
-// groups and meters. It costs little memory. The true bridges are programmed when they connect.
+// A peer claims 50 bridges that are not connected, each with the maximum number
+// of ports, flows, groups and meters. It costs little memory. The real bridges
+// are programmed when they connect.
 func TestManyClaimsCostLittle(t *testing.T) {
 	t.Parallel()
 	const claims, ports, others = 50, 65_000, 25_000
@@ -120,7 +121,7 @@ func TestManyClaimsCostLittle(t *testing.T) {
 					}
 				}
 			})
-			s.eventually("the claim to be taken in", func() error { // one after the other; together they would all miss their deadlines
+			s.eventually("the daemon to read the claimed bridge's data", func() error { // one claim at a time; parallel claims would all miss their deadlines
 				if metric := fmt.Sprintf("ofdvr_router_connected{router=\"l%d\"}", i); s.scrape()[metric] != 1 {
 					return fmt.Errorf("%s is not 1", metric)
 				}
@@ -136,7 +137,7 @@ func TestManyClaimsCostLittle(t *testing.T) {
 			return nil
 		})
 		s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
-		s.eventually("the true bridge to be programmed", func() error {
+		s.eventually("the real bridge to be programmed", func() error {
 			for _, r := range s.status().Routers {
 				if r.ID == "r1" && !r.Settled {
 					return fmt.Errorf("%+v", r)

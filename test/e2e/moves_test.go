@@ -24,7 +24,7 @@ func (s *site) settled() error {
 func (s *site) mended(script string, vm1, vm2 *lab.Machine) {
 	s.t.Helper()
 	start := time.Now()
-	lab.Eventually(s.t, time.Minute, "the fault to be repaired: "+script, func() error {
+	lab.Eventually(s.t, patience, "the fault to be repaired: "+script, func() error {
 		if _, err := s.RunIn(s.t.Context(), "", "sh", "-ec", script); err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func (s *site) suffer(faults []fault, vm1, vm2 *lab.Machine) {
 				t.Errorf("%v flows were changed", n)
 			}
 		}) {
-			return // after this failure, the next faults would fail too
+			return // stops, because the next faults would fail too
 		}
 	}
 }
@@ -123,8 +123,9 @@ func TestDatabaseIsRepaired(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	const ourController = `$(ovs-vsctl --no-wait get bridge rb-r1 controller | tr -d '[]')`
-	// gone returns two scripts. do notes the row with a name and runs a command. mended succeeds
-	// when another row has the name.
+	// gone returns two scripts. The script do records the UUID of the row with
+	// a name and runs a command. The script mended succeeds when another row
+	// has the name.
 	gone := func(table, name, command string) (do, mended string) {
 		return fmt.Sprintf("ovs-vsctl get %s %s _uuid >/run/was; ovs-vsctl %s %s", table, name, command, name),
 			fmt.Sprintf("ovs-vsctl --no-wait get %s %s _uuid >/run/is; ! cmp -s /run/was /run/is", table, name)
@@ -163,8 +164,8 @@ func TestDatabaseIsRepaired(t *testing.T) {
 	}, vm1, vm2)
 }
 
-// Changes by others to taps and their namespace are repaired while the switch
-// routes.
+// Changes of taps and their namespace by other programs are repaired, while the
+// switch routes packets.
 func TestNamespaceIsRepaired(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)

@@ -32,7 +32,7 @@ func TestSmallerMTU(t *testing.T) {
 	}
 	seen(t, blue, "blue's tap", 0, "packets that fit", func(f lab.Frame) bool { return isEcho(f) })
 
-	// One byte more.
+	// This packet is one byte too large.
 	r, err := vm1.Ping(t.Context(), "10.0.2.10", lab.PingOptions{Size: 1373, Whole: true, Wait: patience})
 	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "10.0.1.1" || r.Errors[0].Message != "Frag needed and DF set (mtu = 1400)" {
 		t.Errorf("%+v, %v", r, err)

@@ -48,32 +48,37 @@ func TestSeveralNextHops(t *testing.T) {
 		}
 	}
 	tap := s.recordIn(netns, blueTap, all(came, isFlow))
-	// went returns the next hop of each flow.
-	went := func(want int) map[int]int {
+	// went sends two packets of each flow, and returns its next hop. If the two went to different ones, err
+	// names the flow.
+	went := func() (out map[int]int, err error) {
 		t.Helper()
-		out := make(map[int]int)
+		send()
+		out = make(map[int]int)
 		s.eventually("the packets to arrive", func() error {
 			n := 0
 			clear(out)
+			err = nil
 			for h, c := range at {
 				for _, f := range c.Frames() {
 					n++
 					port := flowPort(f)
-					if old, ok := out[port]; ok && old != h && want == 2*flows {
-						t.Errorf("flow %d used hop %d and hop %d", port, old, h)
+					if old, ok := out[port]; ok && old != h {
+						err = fmt.Errorf("flow %d used next hop %d and next hop %d", port, old, h)
 					}
-					out[port] = h // the latest
+					out[port] = h
 				}
 			}
-			if n != want {
-				return fmt.Errorf("%d packets of %d", n, want)
+			if n != 2*flows {
+				return fmt.Errorf("%d packets of %d", n, 2*flows)
 			}
 			return nil
 		})
-		return out
+		return out, err
 	}
-	send()
-	before := went(2 * flows)
+	before, err := went()
+	if err != nil {
+		t.Error(err)
+	}
 	least := flows / 10
 	if lab.OnKernel(t, "each next hop gets at least one flow, not a tenth of them: Linux chooses the hashes of sockets at random") {
 		least = 1
@@ -84,17 +89,30 @@ func TestSeveralNextHops(t *testing.T) {
 	}
 	for h, n := range per {
 		if n < least {
-			t.Errorf("hop %d got %d of %d flows", h, n, flows)
+			t.Errorf("next hop %d got %d of %d flows", h, n, flows)
 		}
 	}
 	s.reload(severalHops(10, 12))
-	for i, m := range hops {
-		at[i] = record(t, m, flowTo(m))
-	}
-	send()
-	for port, h := range went(2 * flows) {
-		if old := before[port]; old != 1 && h != old || h == 1 {
-			t.Errorf("flow %d moved from hop %d to hop %d", port, old, h)
+	var after map[int]int
+	s.eventually("no flow to use the removed next hop", func() error { // Open vSwitch confirms the group before its datapath has the change
+		for i, m := range hops {
+			at[i].Close()
+			at[i] = record(t, m, flowTo(m))
+		}
+		var err error
+		if after, err = went(); err != nil {
+			return err
+		}
+		for port, h := range after {
+			if h == 1 {
+				return fmt.Errorf("flow %d uses next hop 1", port)
+			}
+		}
+		return nil
+	})
+	for port, h := range after {
+		if old := before[port]; old != 1 && h != old {
+			t.Errorf("flow %d moved from next hop %d to next hop %d", port, old, h)
 		}
 	}
 	seen(t, tap, "blue's tap", 0, "packets by the route", isFlow)

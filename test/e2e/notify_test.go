@@ -48,7 +48,7 @@ func (m *manager) hears(line string) {
 		m.conn.SetReadDeadline(time.Now().Add(patience))
 		n, err := m.conn.Read(b)
 		if err != nil {
-			m.t.Fatalf("the service manager waits for %s: %v; it received %q", line, err, m.lines)
+			m.t.Fatalf("the service manager did not receive %s: %v; it received %q", line, err, m.lines)
 		}
 		m.lines = append(m.lines, strings.Split(string(b[:n]), "\n")...)
 	}
@@ -63,7 +63,7 @@ func TestServiceManagerNotifications(t *testing.T) {
 	first, manager := s.supervised("first")
 	manager.hears("READY=1")
 	if out, err := s.Ofdvr(t.Context(), "status"); err != nil {
-		t.Errorf("the daemon is ready, and its API says %v\n%s", err, out)
+		t.Errorf("the daemon sent READY, but the API returned %v\n%s", err, out)
 	}
 	manager.hears("STATUS=1 router, all settled")
 	manager.hears("WATCHDOG=1")
@@ -72,12 +72,12 @@ func TestServiceManagerNotifications(t *testing.T) {
 	_, second := s.supervised("second", "--standby")
 	second.hears("READY=1")
 	if out, err := s.Ofdvr(t.Context(), "status", "--api", "unix:/run/ofdvr/standby.sock"); err != nil {
-		t.Errorf("the standby daemon is ready, and its API says %v\n%s", err, out)
+		t.Errorf("the standby daemon sent READY, but the API returned %v\n%s", err, out)
 	}
 	second.hears("WATCHDOG=1")
 
 	if code, err := first.Stop(within(t)); err != nil || code != 0 {
-		t.Errorf("the daemon ended with %d, %v", code, err)
+		t.Errorf("the daemon exited with status %d, %v", code, err)
 	}
 	manager.hears("STOPPING=1")
 	second.hears("STATUS=1 router, all settled")

@@ -69,7 +69,7 @@ func offloadable(actions []string, port, tap string) error {
 	if len(actions) == 1 && tap != "" {
 		m := measure.FindStringSubmatch(actions[0])
 		if m == nil || m[1] != tap {
-			return fmt.Errorf("%s does not measure packets for %s", actions[0], tap)
+			return fmt.Errorf("%s does not check the length of packets and send larger ones to %s", actions[0], tap)
 		}
 		actions = splitActions(m[2])
 	}
@@ -81,7 +81,7 @@ func offloadable(actions []string, port, tap string) error {
 		rewritten++
 	}
 	if last := actions[len(actions)-1]; last != port || rewritten != 2 {
-		return fmt.Errorf("headers are rewritten %d times and the packet goes to %s, want 2 and %s", rewritten, last, port)
+		return fmt.Errorf("the actions rewrite headers %d times and output to %s, want 2 and %s", rewritten, last, port)
 	}
 	return nil
 }
@@ -126,13 +126,13 @@ func TestHashedPackets(t *testing.T) {
 		first = s.datapathFlows("recirc_id(0)", "in_port(vm1)", "eth_type(0x0800)", "dst="+blueMAC)
 		then = s.datapathFlows("dp_hash(0x", "in_port(vm1)")
 		if len(first) == 0 || len(then) == 0 {
-			return fmt.Errorf("there are %d before and %d after the hash", len(first), len(then))
+			return fmt.Errorf("got %d datapath flows before the hash and %d after it", len(first), len(then))
 		}
 		return nil
 	})
 	for _, f := range first {
 		if a := f.actions; len(a) != 2 || !strings.HasPrefix(a[0], "hash(") || !strings.HasPrefix(a[1], "recirc(") {
-			t.Errorf("the flow does not hash: %s", f.text)
+			t.Errorf("the datapath flow has no hash action: %s", f.text)
 		}
 	}
 	for _, f := range then {

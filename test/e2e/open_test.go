@@ -139,8 +139,8 @@ func TestOpenAddressIsBounded(t *testing.T) {
 		t.Errorf("372 of 500 watchers should have been refused: %s", regexp.MustCompile(`ofdvr_http_limited.*`).FindAllString(text, -1))
 	}
 	now, most := s.memory()
-	t.Logf("memory: idle %d MB, now %d MB, at most %d MB", idle>>20, now>>20, most>>20)
+	t.Logf("memory: idle %d MB, now %d MB, peak %d MB", idle>>20, now>>20, most>>20)
 	if more := most - idle; more > 200<<20 {
-		t.Errorf("the daemon needed %d MB more than idle", more>>20)
+		t.Errorf("the daemon's memory has grown by %d MB", more>>20)
 	}
 }

@@ -79,7 +79,7 @@ func TestHeldLockBlocksOnlyFirstNamespace(t *testing.T) {
 	if code, body := s.get("/healthz"); code != 200 {
 		t.Errorf("healthz: %d %s", code, body)
 	}
-	s.stop() // even while the lock is held
+	s.stop() // the daemon must stop even while the lock is held
 	s.serve()
 	s.eventually("the status to name the held lock again", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
 	release()
@@ -98,7 +98,7 @@ func TestHostNamespaceIsUntouched(t *testing.T) {
 	t.Parallel()
 	routes := strings.Replace(twoNetworks, "  - id: r1\n", "  - id: r1\n    routes: [{destination: 198.51.100.0/24, type: blackhole}]\n", 1)
 	s := bare(t, routes)
-	s.plug(vm("vm1", "10.0.1.10")) // makes /run/netns
+	s.plug(vm("vm1", "10.0.1.10")) // the first machine's namespace creates /run/netns
 	s.sh("", "touch /run/netns/"+netns+"; mount --bind /proc/self/ns/net /run/netns/"+netns)
 	world := func() string {
 		return s.sh("", `(cd /proc/sys/net && grep -rs . ipv4/conf/all ipv4/conf/default ipv4/conf/lo ipv6/conf/all ipv6/conf/default ipv6/conf/lo ipv4/ip_forward ipv4/fib_multipath_hash_policy | grep -v stable_secret | sort)
@@ -166,7 +166,7 @@ func TestNamesInUseByOthers(t *testing.T) {
 		if after := world(); after != before {
 			t.Errorf("changed:\n%s", diff(before, after))
 		}
-		s.serve() // a second time
+		s.serve() // start the daemon again
 	}
 	s.stop()
 	s.ofdvr(0, "cleanup")

@@ -19,7 +19,7 @@ func (s *site) created(table, name string) string {
 		}
 	}
 	if len(found) != 1 {
-		s.t.Fatalf("%s %s was made in %d transactions", table, name, len(found))
+		s.t.Fatalf("%s %s was inserted by %d transactions, want 1", table, name, len(found))
 	}
 	return found[0]
 }
@@ -90,7 +90,7 @@ func TestTagsBelongToAnotherAgent(t *testing.T) {
 	check := func(when string) {
 		t.Helper()
 		if got := s.database(); got != agents {
-			t.Errorf("%s the database is not what the agent left:\n%s", when, diff(agents, got))
+			t.Errorf("%s the daemon has changed the agent's columns:\n%s", when, diff(agents, got))
 		}
 		pingTTL(t, vm1, vm2.IP(), 63)
 	}
@@ -155,7 +155,7 @@ func TestSameTopologyWritesNothing(t *testing.T) {
 	s.reload(twoRouters)
 	check("after a reload")
 	s.reload(strings.ReplaceAll(twoRouters, "  - {id: vm1", "  # a comment\n  - {id: vm1"))
-	check("after a reload of a file that says the same")
+	check("after a reload of a file with the same topology")
 	s.stop()
 	s.serve()
 	s.settle()

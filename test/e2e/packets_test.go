@@ -34,7 +34,7 @@ func decode(f lab.Frame) packet {
 	return out
 }
 
-// Conditions on frames.
+// A condition reports whether a frame has a property.
 type condition = func(lab.Frame) bool
 
 func isIPv4(f lab.Frame) bool { return decode(f).ip != nil }
@@ -193,9 +193,10 @@ func transfer(t *testing.T, from, to *lab.Machine, addr string) {
 	}
 }
 
-// carries sends some 100 kB over TCP to a listener on the address at, in a network namespace of a
-// host. If the parameter to is set, it is the address that the sender uses. It returns an error if
-// there is no connection within the time wait.
+// carries sends some 100 kB over TCP to a listener on the address at, in a
+// network namespace of a host. The sender connects to the address to if that is
+// valid, otherwise to the address of the listener. It returns an error if there
+// is no connection within the time wait.
 func carries(t *testing.T, from *lab.Machine, host *lab.Host, netns string, at, to netip.AddrPort, wait time.Duration) error {
 	t.Helper()
 	ln, err := host.ListenIn(within(t), netns, "tcp", at.String())

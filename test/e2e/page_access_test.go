@@ -26,7 +26,7 @@ func (v visitor) theme(want string) {
 		}
 		v.click("#theme")
 	}
-	v.t.Fatalf("the page does not turn %s", want)
+	v.t.Fatalf("the page does not change to theme %s", want)
 }
 
 // Everything on the page, light or dark, meets the rules of WCAG 2.2 AA: contrast, names, roles,
@@ -99,7 +99,7 @@ func TestPageThemes(t *testing.T) {
 func TestPageByKeyboard(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
-	ping(t, vm1, vm2.IP(), lab.PingOptions{}) // so that both are seen
+	ping(t, vm1, vm2.IP(), lab.PingOptions{}) // makes br-int learn both machines, so that both are seen
 	v := visit(t, s.Host, "")
 	v.text("#health", "Settled")
 	browser.Eval[any](v.Browser, `(document.activeElement.blur(), 1)`)
@@ -187,7 +187,7 @@ func TestPageListIsAGrid(t *testing.T) {
 	v := visit(t, s.Host, "#view=list")
 	v.Until(`document.querySelectorAll("#grid .row.item").length === 5`)
 	if got := browser.Eval[string](v.Browser, `[document.getElementById("grid").ariaRowCount, document.getElementById("grid").ariaColCount, ...[...document.querySelectorAll("#grid [role=row]")].map((r) => r.ariaRowIndex)].join()`); got != "6,7,1,2,3,4,5,6" {
-		t.Errorf("rows, columns and their numbers are %s", got)
+		t.Errorf("the attributes of rows and columns are %s", got)
 	}
 	first := `document.querySelector("#grid .row.item").firstChild.textContent`
 	v.click("#grid .columnheader button, #grid [role=columnheader] button")

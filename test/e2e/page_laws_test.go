@@ -19,14 +19,14 @@ var laws = map[string]string{
 					if (a !== b && Math.abs(a.x - b.x) * 2 < a.w + b.w && Math.abs(a.y - b.y) * 2 < a.h + b.h) return "seed " + seed + ": " + a.key + " and " + b.key;
 				}
 				if (a.kind !== "network") continue;
-				if (a.ports.length + a.rest !== a.count || a.ports.length > 40) return a.key + " does not have each machine once";
+				if (a.ports.length + a.rest !== a.count || a.ports.length > 40) return a.key + " does not show each machine exactly once";
 				const cells = Array.from({length: a.ports.length + (a.rest > 0)}, (_, i) => cellOf(a, i));
 				if (cells.some((c) => c.x < a.x - a.w / 2 || c.x + c.w > a.x + a.w / 2 || c.y < a.y - a.h / 2 || c.y + c.h > a.y + a.h / 2)) return a.key + " has machines outside";
 				if (new Set(cells.map((c) => c.x + "," + c.y)).size !== cells.length) return a.key + " has machines in one place";
 			}
 		}
 	}`,
-	"the layout depends on the objects, not on the order in which they came": `({layout: {layout}, model: {World}}, {town, topologyOf}) => {
+	"the layout depends on the objects, not on their order": `({layout: {layout}, model: {World}}, {town, topologyOf}) => {
 		for (let seed = 1; seed < 20; seed++) {
 			const world = town(seed);
 			const t = topologyOf(world);
@@ -35,7 +35,7 @@ var laws = map[string]string{
 			if (places(world) !== places(other)) return "seed " + seed;
 		}
 	}`,
-	"every interface is a link, and everything is inside the box": `({layout: {layout}}, {town}) => {
+	"every interface is drawn as a link, and all objects are inside the bounding box": `({layout: {layout}}, {town}) => {
 		for (let seed = 1; seed < 20; seed++) {
 			const world = town(seed);
 			const {nodes, edges, box} = layout(world);
@@ -46,7 +46,7 @@ var laws = map[string]string{
 			}
 		}
 	}`,
-	"applying events gives the same world as reading it again": `({model: {World}}, {town, topologyOf, random}) => {
+	"applying events gives the same objects as reading all of them again": `({model: {World}}, {town, topologyOf, random}) => {
 		for (let seed = 1; seed < 20; seed++) {
 			const to = topologyOf(town(seed + 1));
 			const world = town(seed);
@@ -63,11 +63,11 @@ var laws = map[string]string{
 			if (world.revision !== events.length - 1) return "revision " + world.revision;
 		}
 	}`,
-	"a rate is the difference of two readings by their time": `({rates: {Rates}}) => {
+	"a rate is the difference of two readings divided by the time between them": `({rates: {Rates}}) => {
 		const reading = (s, n) => ({at: s, ports: [{router: "r", interface: "i", port: "p", packets: 3 * n, bytes: 30 * n}, {router: "r2", interface: "i", port: "p", packets: n, bytes: n}], interfaces: [{router: "r", interface: "i", routed_packets: 10 * n, routed_bytes: 1000 * n, received_packets: 5 * n, received_bytes: 50 * n, fallback: {ttl: n, mtu: n}}]});
 		const rates = new Rates();
 		rates.add(reading(0, 7));
-		if (rates.get("r", "i").out.bits !== 0) return "a single reading has a rate";
+		if (rates.get("r", "i").out.bits !== 0) return "a single reading gives a rate";
 		rates.add(reading(2, 9));
 		const r = rates.get("r", "i");
 		if (r.out.bits !== 8000 || r.out.packets !== 10 || r.in.packets !== 5 || r.in.bits !== 400 || r.kernel !== 2) return JSON.stringify(r);
@@ -79,9 +79,9 @@ var laws = map[string]string{
 		rates.add(reading(42, 3));
 		if (rates.get("r", "i").out.bits !== 0) return "decreasing counters have a rate";
 		rates.add(reading(10, 50));
-		if (rates.get("r", "i").out.bits !== 0) return "a restarted daemon makes a rate";
+		if (rates.get("r", "i").out.bits !== 0) return "the first reading after a restart of the daemon gives a rate";
 		rates.add(reading(12, 52));
-		if (rates.get("r", "i").out.bits !== 8000) return "no rate after a restart of the daemon";
+		if (rates.get("r", "i").out.bits !== 8000) return "two readings after a restart of the daemon give no rate";
 	}`,
 	"numbers are written with their unit": `({rates: {bits, packets, weight}}) => {
 		const got = [0, 0.4, 9.9, 12, 999, 999.6, 1234, 99949, 99950, 999499, 1e6, 1.5e9, 2e12, 5e16].map(bits).join("; ");
@@ -105,7 +105,7 @@ var laws = map[string]string{
 		}
 		for (const bad of ["", "#", "#at=1,2", "#at=x,y,z", "#at=0,0,0", "#view=none", "#%"]) if (read(bad).at !== null || read(bad).view !== null) return bad;
 	}`,
-	"the list renders the visible rows, and no more than fit": `({rows: {shown, step}}) => {
+	"the list renders only the visible rows": `({rows: {shown, step}}) => {
 		for (let i = 0; i < 2000; i++) {
 			const [scrolled, height, row, count] = [Math.random() * 1e5, Math.random() * 900, 20 + Math.random() * 60, Math.floor(Math.random() * 3000)];
 			const [first, last] = shown(scrolled, height, row, count);
@@ -132,7 +132,7 @@ var laws = map[string]string{
 			}
 		}
 	}`,
-	"arrow keys lead from each object to every other": `({cursor: {next}, layout: {layout}, model: {keyOf}}, {town}) => {
+	"with arrow keys, every object can be reached from every other": `({cursor: {next}, layout: {layout}, model: {keyOf}}, {town}) => {
 		for (let seed = 1; seed < 12; seed++) {
 			const world = town(seed);
 			const l = layout(world);
@@ -151,7 +151,7 @@ var laws = map[string]string{
 			if (missed.length) return "seed " + seed + ": nothing leads to " + missed.slice(0, 5);
 		}
 	}`,
-	"health has words, and the worst counts": `({model: {routerHealth, portHealth, overall, worst}}) => {
+	"each state of health has a text, and the worst state counts": `({model: {routerHealth, portHealth, overall, worst}}) => {
 		const r = (o) => ({id: "r", connected: true, state: "settled", settled: true, ...o});
 		for (const [status, want] of [[undefined, "busy"], [r({}), "ok"], [r({connected: false}), "bad"], [r({state: "degraded"}), "warn"], [r({problems: ["x"]}), "warn"], [r({settled: false, state: "reading"}), "busy"], [r({state: "standby"}), "idle"]]) {
 			const h = routerHealth(status);
@@ -204,7 +204,7 @@ var laws = map[string]string{
 			}
 		}
 	}`,
-	"a curve ends at the right, has the largest rate at the top, and gaps where nothing is known": `({spark: {curve, words}}) => {
+	"a curve ends at the right edge, has the largest rate at the top, and has gaps where rates are unknown": `({spark: {curve, words}}) => {
 		const c = curve([-1, 0, 50, -1, 100, 100], 118, 20, 100);
 		if (c.line !== "M110 19L112 10M116 1L118 1") return c.line;
 		if (c.area !== "M110 20L110 19L112 10L112 20ZM116 20L116 1L118 1L118 20Z") return c.area;
@@ -215,14 +215,14 @@ var laws = map[string]string{
 		const t = new Date(2026, 0, 2, 3, 4, 5);
 		if (stamp(t) !== "2026-01-02 03:04:05" || stamp(t.toISOString()) !== stamp(t) || !/^UTC([+-]\d\d:\d\d)?$/.test(zone(t)) || zoned(t) !== stamp(t) + " " + zone(t)) return zoned(t);
 	}`,
-	"the wider a line, the more traffic": `({rates: {lineWidth}}) => {
+	"a wider line means more traffic": `({rates: {lineWidth}}) => {
 		const widths = [0, 1, 1e3, 1e6, 1e9, 1e11, 1e12].map(lineWidth);
 		if (widths.some((w, i) => i && (w < widths[i - 1] || w > 9)) || !(widths[2] < widths[3] && widths[3] < widths[4])) return widths.join();
 	}`,
-	"an object is called by its name, and without one by its ID": `({model: {nameOf, Finder, World}}) => {
+	"an object is shown by its name or, without a name, by its ID": `({model: {nameOf, Finder, World}}) => {
 		if (nameOf({id: "r1"}) !== "r1" || nameOf({id: "r1", name: ""}) !== "r1" || nameOf({id: "r1", name: "edge"}) !== "edge") return "names";
 		const f = new Finder(new World({routers: [{id: "r1", name: "Edge"}]}));
-		if (f.find("edge").length !== 1 || f.find("r1").length !== 1) return "what has a name is not found by it";
+		if (f.find("edge").length !== 1 || f.find("r1").length !== 1) return "an object with a name is not found by its name";
 	}`,
 	"IDs with numbers sort by number": `({model: {byID}}) => {
 		const want = ["", "1", "2", "010", "10", "a", "a1", "a1b", "a2", "a10", "a10b2", "a10b10", "A11", "b", "port-9", "port-10", "port-00000000000000000000000000011", "é", "中"];
@@ -230,7 +230,7 @@ var laws = map[string]string{
 		if (got.join() !== want.join()) return got.join();
 		for (const a of want) for (const b of want) if (Math.sign(byID(a, b)) !== -Math.sign(byID(b, a)) || (byID(a, b) === 0) !== (a === b)) return a + " and " + b;
 	}`,
-	"a subnet is that of its address": `({model: {subnet}}) => {
+	"the subnet of an address has its host bits cleared": `({model: {subnet}}) => {
 		for (const [of, want] of [["10.0.1.1/24", "10.0.1.0/24"], ["255.255.255.255/1", "128.0.0.0/1"], ["10.1.2.3/32", "10.1.2.3/32"], ["1.2.3.4/0", "0.0.0.0/0"], ["10.0.0.130/25", "10.0.0.128/25"],
 			["fd00::1/64", "fd00::/64"], ["2001:db8:1:2:3:4:5:6/64", "2001:db8:1:2::/64"], ["2001:db8::1:0:0:1/112", "2001:db8:0:0:1::/112"], ["fe80::1/10", "fe80::/10"], ["febf::1/10", "fe80::/10"], ["::1/128", "::1/128"],
 			["2001:db8:0:1:1:1:1:1/128", "2001:db8:0:1:1:1:1:1/128"], ["::/0", "::/0"], ["ffff::1/3", "e000::/3"], ["::ffff:1.2.3.4/128", "::ffff:1.2.3.4/128"]]) {

@@ -36,7 +36,7 @@ func TestPageOverview(t *testing.T) {
 	v.text("#around", "Around router r18: 2 networks, of 60 routers in all")
 	at := v.spot("router:r18")
 	if at.Colour == v.ground() {
-		t.Errorf("router r18 is not in the picture at %v", at)
+		t.Errorf("router r18 is not drawn at %v", at)
 	}
 	v.Until(`location.hash.includes("near=router%3Ar18")`)
 	shot(t, v.Browser, "neighbourhood")
@@ -179,7 +179,7 @@ func (v visitor) head(key string) spot {
 	return at
 }
 
-// The page has a legend of signs, and of line widths with the amounts of traffic that they mean.
+// The page has a legend, which explains the signs and shows the amount of traffic for each line width.
 // Its lines are as wide as in the picture.
 func TestPageLegend(t *testing.T) {
 	t.Parallel()
@@ -225,7 +225,7 @@ func TestPageDoctor(t *testing.T) {
 func TestPageDoctorAndEvents(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
-	ping(t, vm1, vm2.IP(), lab.PingOptions{}) // otherwise doctor would warn that the machines are not seen
+	ping(t, vm1, vm2.IP(), lab.PingOptions{}) // makes br-int learn the machines, because doctor warns about unseen ones
 	v := visit(t, s.Host, "#view=overview")
 	v.text("#overview .events", "changed flows")
 	v.Until(`/^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d$/.test(document.querySelector("#overview .events time").textContent)`)
@@ -246,7 +246,7 @@ func TestPageEvents(t *testing.T) {
 	v.click("#overview .check input")
 	v.Until(rows + `.length === 3 && ` + rows + `.every((r) => r.textContent.startsWith("warn: repaired flows that others had changed"))`)
 	v.click("#overview .events button")
-	v.text("#panel h2", "r10") // event 57
+	v.text("#panel h2", "r10") // the router of event 57
 	mine := `[...document.querySelectorAll("#panel .events li")]`
 	v.Until(mine + `.length === 5 && ` + mine + `[0].textContent.includes("add=57")`)
 }

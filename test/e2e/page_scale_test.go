@@ -23,7 +23,7 @@ func TestPageWithManyObjects(t *testing.T) {
 	few := func(when string, most int) {
 		t.Helper()
 		if n := browser.Eval[int](v.Browser, `document.querySelectorAll("*").length`); n > most {
-			t.Errorf("%s: %d elements, of %d at most", when, n, most)
+			t.Errorf("%s: the page has %d elements, want at most %d", when, n, most)
 		}
 	}
 	few("the overview", 1000)
@@ -68,11 +68,11 @@ func TestPageWithManyObjects(t *testing.T) {
 	}
 	v.text("#listed", "23,099 objects")
 	if now := browser.Eval[float64](v.Browser, `document.getElementById("grid").scrollTop`); where-now > 34 {
-		t.Errorf("a change elsewhere has moved the list from %v to %v", where, now)
+		t.Errorf("a change of another object has scrolled the list from %v to %v", where, now)
 	}
 	t.Logf("drawing a change: %.0f ms", browser.Eval[float64](v.Browser, `performance.getEntriesByName("draw").at(-1).duration`))
 	shot(t, v.Browser, "many-list")
-	t.Logf("jumping in the list: %.1f ms a frame", browser.Eval[float64](v.Browser, `new Promise((done) => {
+	t.Logf("scrolling to distant rows of the list: %.1f ms a frame", browser.Eval[float64](v.Browser, `new Promise((done) => {
 		const grid = document.getElementById("grid");
 		const began = performance.now();
 		let n = 0;
@@ -103,7 +103,7 @@ func (v visitor) pan() string {
 			if (++n < 120) return requestAnimationFrame(step);
 			event("pointerup", 500, 400);
 			times.sort((a, b) => a - b);
-			done("half of the frames took " + times[60].toFixed(1) + " ms at most, 95 of 100 took " + times[113].toFixed(1) + " ms");
+			done("50 % of the frames took at most " + times[60].toFixed(1) + " ms, and 95 % took at most " + times[113].toFixed(1) + " ms");
 		};
 		requestAnimationFrame(step);
 	})`)

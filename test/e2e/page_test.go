@@ -231,7 +231,7 @@ func TestPageRates(t *testing.T) {
 	// 100 requests a second of 98 bytes.
 	rate := browser.Eval[float64](v.Browser, `parseFloat(document.querySelector("#panel tbody td").textContent.split(" · ")[1])`)
 	if rate > 200 {
-		t.Errorf("%v packets a second, of 100", rate)
+		t.Errorf("the page shows %v packets a second, want 100", rate)
 	}
 	v.click("#view-picture")
 	frames := browser.Eval[int](v.Browser, `Number(document.getElementById("canvas").dataset.frames ?? 0)`)
@@ -375,7 +375,7 @@ func TestPageShowsDisconnectedRouter(t *testing.T) {
 	browser.Eval[any](v.Browser, `(location.hash = "open=router:r1", 1)`)
 	v.Until(`document.querySelector("#panel .pill")?.textContent === "settled" && !document.querySelector("#panel .problems")`)
 	if after := v.spot("router:r1"); after.Colour != before.Colour {
-		t.Errorf("the router was %s and is %s", before.Colour, after.Colour)
+		t.Errorf("the router's colour was %s and is %s", before.Colour, after.Colour)
 	}
 	v.Errors() // forget the errors that the browser reports for failed reads of flows
 }
@@ -451,7 +451,7 @@ func TestPageReads(t *testing.T) {
 	}
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusForbidden {
-		t.Errorf("the page's address can delete a port: %d", resp.StatusCode)
+		t.Errorf("DELETE of a port on the page's address returned %d", resp.StatusCode)
 	}
 }
 
@@ -491,7 +491,7 @@ func TestPageOnAPIAddress(t *testing.T) {
 			}
 			var p api.Problem
 			if method == "POST" && want == http.StatusForbidden && (resp.Header.Get("Content-Type") != "application/problem+json" || json.Unmarshal(text, &p) != nil || p.Status != want || !strings.Contains(p.Detail, "cross-site")) {
-				t.Errorf("not a problem document: %v %s", resp.Header, text)
+				t.Errorf("the answer is not a problem document: %v %s", resp.Header, text)
 			}
 		}
 	}

@@ -106,7 +106,7 @@ func TestPortConfigurationOfTheIntegrationBridge(t *testing.T) {
 		s.sh("", "ovs-ofctl mod-port br-int pi-r1-blue "+strings.TrimPrefix(c, "no-"))
 		s.settle()
 	}
-	if out, err := s.Ofdvr(t.Context(), "doctor"); err != nil || !strings.Contains(out, "packets pass by 4 ports") {
+	if out, err := s.Ofdvr(t.Context(), "doctor"); err != nil || !strings.Contains(out, "packets pass through 4 ports") {
 		t.Errorf("doctor: %v\n%s", err, out)
 	}
 }

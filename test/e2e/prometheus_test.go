@@ -226,7 +226,7 @@ ports:`))
 				}
 			}
 			if !maps.Equal(got, want) {
-				wrong = append(wrong, fmt.Errorf("%s is %v, the flows say %v", c.expr, got, want))
+				wrong = append(wrong, fmt.Errorf("query %s returned %v, but the sums of the flows are %v", c.expr, got, want))
 			}
 		}
 		for expr, least := range map[string]float64{ // the last packets may not be counted yet
@@ -236,7 +236,7 @@ ports:`))
 			`sum(ofdvr_router_dropped_packets_total{reason="blackhole"})`: 1, `ofdvr_port_delivered_packets_total{port="vm1"}`: 7 + 3 + 4, `up`: 1, `count(ofdvr_router_counters_age_seconds)`: 1,
 		} {
 			if got, err := prom.query(expr); err != nil || got[""] < least {
-				wrong = append(wrong, fmt.Errorf("%s is %v, %v, want at least %v", expr, got, err, least))
+				wrong = append(wrong, fmt.Errorf("query %s returned %v, error %v, want at least %v", expr, got, err, least))
 			}
 		}
 		return errors.Join(wrong...)

@@ -67,7 +67,7 @@ func TestFloodsAreLimited(t *testing.T) {
 	}
 	empty := lab.Differs(t, metersBeginEmpty(t), "for a second after the daemon has made a meter, fewer replies than `answer_rate` pass: in this Open vSwitch a new meter's bucket is empty")
 	for name, f := range floods {
-		t.Run(name, func(t *testing.T) { // one after the other, because each needs a whole processor
+		t.Run(name, func(t *testing.T) { // runs one after the other, because each subtest needs a whole processor
 			s := ready(t, strings.NewReplacer("- id: r1\n", fmt.Sprintf("- id: r1\n    answer_rate: %d\n", rate),
 				"routers:", "  - {id: red, vlan: 3}\nrouters:",
 				"ports:", `      - {id: r1-red, network: red, mac: "02:00:00:00:03:01", addresses: [10.0.3.1/24]}
@@ -77,7 +77,7 @@ ports:
 			s.plug(vm("vm4", "10.0.3.10"))
 			ping(t, vm1, vm2.IP(), lab.PingOptions{})
 			if empty {
-				<-time.After(time.Second) // until the meter's bucket is full
+				<-time.After(time.Second) // waits until the meter's bucket is full
 			}
 			frame := f.frame(t)
 			at := record(t, vm1, all(came, f.answer))
@@ -117,7 +117,7 @@ ports:
 			}
 			// At most the answers for a full bucket, and for the time since.
 			if n, most := at.Count(f.answer), rate+int(time.Since(start).Seconds()*rate)+1; n == 0 || n > most {
-				t.Errorf("%d answers, want at most %d", n, most)
+				t.Errorf("got %d answers, want at most %d", n, most)
 			}
 		})
 	}

@@ -39,7 +39,7 @@ type advertisement struct {
 	Managed, Other bool
 	Lifetime       int
 	MTU            int
-	Prefixes       string // each with its lifetimes and flags
+	Prefixes       string // prefixes with their lifetimes and flags
 }
 
 // decodeRA returns the contents of a frame that is a router advertisement.
@@ -150,7 +150,7 @@ func TestRouterAdvertisements(t *testing.T) {
 	}
 	seen(t, blue, "vm1", 0, "goodbyes", lifetime(0))
 	if now := s.radvd(); now != pid {
-		t.Errorf("radvd was process %d, is %d", pid, now)
+		t.Errorf("radvd had PID %d, and now has PID %d", pid, now)
 	}
 
 	// If ra is removed from blue, the machine on blue gets a final advertisement. The machine on
@@ -205,7 +205,7 @@ func TestAdvertisementsOutliveTheDaemon(t *testing.T) {
 		s.settle()
 		s.logged("running radvd found")
 		if now := s.radvd(); now != pid {
-			t.Errorf("radvd was process %d, is %d", pid, now)
+			t.Errorf("radvd had PID %d, and now has PID %d", pid, now)
 		}
 	}
 	goodbye := func(f lab.Frame) bool { a, ok := decodeRA(f); return ok && a.Lifetime == 0 }
@@ -253,7 +253,7 @@ func TestAdvertisementsAfterAnOutage(t *testing.T) {
 	vm1, _ := s.listener("vm1", 1)
 	s.autoconfigured(vm1, "fd00:1::", fromKernel)
 	if now := s.radvd(); now != pid {
-		t.Errorf("radvd was process %d, is %d", pid, now)
+		t.Errorf("radvd had PID %d, and now has PID %d", pid, now)
 	}
 }
 

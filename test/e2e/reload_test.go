@@ -27,7 +27,7 @@ func TestReloadIsMinimal(t *testing.T) {
 		t.Error(err)
 	}
 	if n := len(with.flows) - len(before.flows); n != 2 || len(with.find("nw_dst=10.0.2.11 ")) != 1 || len(with.find("table=4,", "dl_src=02:00:00:00:02:11 ")) != 1 {
-		t.Errorf("%d more flows, want one for 10.0.2.11 and one that limits vm3: %v", n, with.find("10.0.2.11 "))
+		t.Errorf("got %d new flows, want one for 10.0.2.11 and one that limits vm3: %v", n, with.find("10.0.2.11 "))
 	}
 	tap := s.recordIn(netns, blueTap, isIPv4)
 	pingTTL(t, vm1, vm3.IP(), 63)
@@ -93,7 +93,7 @@ func TestBrokenFileChangesNothing(t *testing.T) {
 	st := s.status()
 	for _, want := range []string{":9:33: ", ":12:24: ", "grey"} {
 		if st.Settled || !strings.Contains(st.Problems[0], want) {
-			t.Errorf("the status lacks %q: settled %v, %v", want, st.Settled, st.Problems)
+			t.Errorf("the status has no problem with %q: settled %v, problems %v", want, st.Settled, st.Problems)
 		}
 	}
 	mustBeUntouched(t, flows, s.flows(bridge))
@@ -152,13 +152,13 @@ func TestReloadRemovesInterfacesAndRouters(t *testing.T) {
 
 	s.reload(twoNetworks)
 	if got := s.database(); got != database {
-		t.Errorf("the database is not what it was before:\n%s", diff(database, got))
+		t.Errorf("the database has changed:\n%s", diff(database, got))
 	}
 	mustBeUntouched(t, flows, s.flows(bridge))
 	if got := s.sh("", "ls /run/netns"); got != "qrouter-r1\nvm1\nvm2\n" {
 		t.Errorf("the namespaces are %q", got)
 	}
-	s.eventually("the tap to go", func() error { // ovs-vswitchd removes it
+	s.eventually("the tap to be removed", func() error { // ovs-vswitchd removes it
 		if got := s.sh(netns, "ip -brief link"); strings.Contains(got, "qr-r1-red") {
 			return errors.New(got)
 		}
@@ -182,7 +182,7 @@ func TestReloadRemovesInterfacesAndRouters(t *testing.T) {
 	}
 }
 
-// takenIn waits until the daemon has n ports.
+// takenIn waits until the daemon's intent has n ports.
 func (s *site) takenIn(n int) {
 	s.t.Helper()
 	s.eventually(fmt.Sprintf("the daemon to have %d ports", n), func() error {
@@ -222,11 +222,11 @@ func TestFileIsWatched(t *testing.T) {
 	}
 	replaced("writing to it", `cat $from >$file`)
 	replaced("renaming another over it", `cp $from $file.new && mv $file.new $file`)
-	replaced("removing it and making it anew", `rm $file && cp $from $file`)
+	replaced("removing the file and creating it again", `rm $file && cp $from $file`)
 	s.sh("", `dir=$(dirname `+s.file+`)/data; mkdir -p $dir; cp `+two+` $dir/topology.yaml; ln -s data $dir/../..data
 		ln -s ..data/topology.yaml `+s.file+`.link && mv `+s.file+`.link `+s.file)
 	// As with a ConfigMap, a symbolic link to a directory is replaced.
-	replaced("changing a link on the way", `dir=$(dirname $file)/$(date +%s%N); mkdir $dir && cp $from $dir/topology.yaml && ln -s $dir $file.tmp && mv -T $file.tmp $(dirname $file)/..data`)
+	replaced("replacing a symbolic link to the file's directory", `dir=$(dirname $file)/$(date +%s%N); mkdir $dir && cp $from $dir/topology.yaml && ln -s $dir $file.tmp && mv -T $file.tmp $(dirname $file)/..data`)
 	if err := untouched(before, s.flows(bridge), nil); err != nil {
 		t.Error(err)
 	}
@@ -256,7 +256,7 @@ func TestHalfWrittenFileIsNotLoaded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.signal(syscall.SIGHUP) // not even on request
+	s.signal(syscall.SIGHUP) // a reload on request does not load half of the file either
 	s.sh("", "touch "+s.file)
 	s.eventually("the first half to be written", func() error {
 		if got := s.sh("", "cat "+s.file); got != twoNetworks[:half] {

@@ -88,21 +88,21 @@ var badRequests = []struct {
 	of    func() *request
 	spoil func(*request)
 }{
-	{"ARP from a group's MAC address", arpRequest, func(r *request) { r.eth.SrcMAC = mac("03:00:00:00:01:10") }},
+	{"ARP from a multicast MAC address", arpRequest, func(r *request) { r.eth.SrcMAC = mac("03:00:00:00:01:10") }},
 	{"ARP to another MAC address", arpRequest, func(r *request) { r.eth.DstMAC = mac(greenMAC) }},
-	{"ARP to a group's MAC address", arpRequest, func(r *request) { r.eth.DstMAC = mac("01:00:5e:00:00:01") }},
-	{"ARP of a sender at a group's MAC address", arpRequest, func(r *request) { r.arp.SourceHwAddress = mac("03:00:00:00:01:10") }},
-	{"ARP of a sender at the broadcast MAC address", arpRequest, func(r *request) { r.arp.SourceHwAddress = mac(broadcast) }},
-	{"ARP of a sender at no MAC address", arpRequest, func(r *request) { r.arp.SourceHwAddress = make([]byte, 6) }},
+	{"ARP to a multicast MAC address", arpRequest, func(r *request) { r.eth.DstMAC = mac("01:00:5e:00:00:01") }},
+	{"ARP with a multicast sender MAC address", arpRequest, func(r *request) { r.arp.SourceHwAddress = mac("03:00:00:00:01:10") }},
+	{"ARP with the broadcast address as the sender MAC address", arpRequest, func(r *request) { r.arp.SourceHwAddress = mac(broadcast) }},
+	{"ARP with a zero sender MAC address", arpRequest, func(r *request) { r.arp.SourceHwAddress = make([]byte, 6) }},
 	{"ARP by the router's address", arpRequest, func(r *request) { r.arp.SourceProtAddress = ip4("10.0.1.1") }},
-	{"ARP by the router's other address", arpRequest, func(r *request) { r.arp.SourceProtAddress = ip4("10.0.2.1") }},
+	{"ARP with another address of the router as the sender", arpRequest, func(r *request) { r.arp.SourceProtAddress = ip4("10.0.2.1") }},
 	{"ARP by a loopback address", arpRequest, func(r *request) { r.arp.SourceProtAddress = ip4("127.0.0.1") }},
 	{"ARP by a multicast address", arpRequest, func(r *request) { r.arp.SourceProtAddress = ip4("224.0.0.1") }},
 	{"ARP by the broadcast address", arpRequest, func(r *request) { r.arp.SourceProtAddress = ip4("255.255.255.255") }},
-	{"ARP by the subnet's broadcast address", arpRequest, func(r *request) { r.arp.SourceProtAddress = ip4("10.0.1.255") }},
-	{"ARP by an address of this network", arpRequest, func(r *request) { r.arp.SourceProtAddress = ip4("0.0.0.9") }},
+	{"ARP with the subnet's broadcast address as the sender", arpRequest, func(r *request) { r.arp.SourceProtAddress = ip4("10.0.1.255") }},
+	{"ARP with an address of 0.0.0.0/8 as the sender", arpRequest, func(r *request) { r.arp.SourceProtAddress = ip4("0.0.0.9") }},
 
-	{"solicitation from a group's MAC address", ndRequest, func(r *request) { r.eth.SrcMAC = mac("03:00:00:00:01:10") }},
+	{"solicitation from a multicast MAC address", ndRequest, func(r *request) { r.eth.SrcMAC = mac("03:00:00:00:01:10") }},
 	{"solicitation to another MAC address", ndRequest, func(r *request) { r.eth.DstMAC = mac(greenMAC) }},
 	{"solicitation with hop limit 254", ndRequest, func(r *request) { r.ip.HopLimit = 254 }},
 	{"solicitation with code 1", ndRequest, func(r *request) { r.code = 1 }},
@@ -111,24 +111,24 @@ var badRequests = []struct {
 	{"solicitation by a multicast address", ndRequest, func(r *request) { r.ip.SrcIP = net.ParseIP("ff02::1") }},
 	{"solicitation by the loopback address", ndRequest, func(r *request) { r.ip.SrcIP = net.IPv6loopback }},
 	{"solicitation by the router's address", ndRequest, func(r *request) { r.ip.SrcIP = net.ParseIP("fd00:1::1") }},
-	{"solicitation by the router's other address", ndRequest, func(r *request) { r.ip.SrcIP = net.ParseIP("fd00:2::1") }},
-	{"solicitation by the router's link-local address", ndRequest, func(r *request) { r.ip.SrcIP = net.ParseIP(blueLinkLocal) }},
-	{"solicitation of a sender at a group's MAC address", ndRequest, func(r *request) { r.options = sourceMAC("33:33:00:00:00:01") }},
-	{"solicitation of a sender at no MAC address", ndRequest, func(r *request) { r.options = sourceMAC("00:00:00:00:00:00") }},
+	{"solicitation from another address of the router", ndRequest, func(r *request) { r.ip.SrcIP = net.ParseIP("fd00:2::1") }},
+	{"solicitation from the router's link-local address", ndRequest, func(r *request) { r.ip.SrcIP = net.ParseIP(blueLinkLocal) }},
+	{"solicitation with a multicast sender MAC address in its option", ndRequest, func(r *request) { r.options = sourceMAC("33:33:00:00:00:01") }},
+	{"solicitation with a zero sender MAC address in its option", ndRequest, func(r *request) { r.options = sourceMAC("00:00:00:00:00:00") }},
 	{"solicitation in a first fragment", ndRequest, func(r *request) {
 		r.ip.NextHeader, r.header = layers.IPProtocolIPv6Fragment, []byte{uint8(layers.IPProtocolICMPv6), 0, 0, 1, 0, 0, 0, 7}
 	}},
-	{"detection with the sender's MAC address", dadRequest, func(r *request) { r.options = sourceMAC("02:00:00:00:01:10") }},
-	{"detection with a sender at no MAC address", dadRequest, func(r *request) { r.options = sourceMAC("00:00:00:00:00:00") }},
+	{"duplicate address detection with the option for the sender's MAC address", dadRequest, func(r *request) { r.options = sourceMAC("02:00:00:00:01:10") }},
+	{"duplicate address detection with a zero sender MAC address in its option", dadRequest, func(r *request) { r.options = sourceMAC("00:00:00:00:00:00") }},
 	{"detection to the address itself", dadRequest, func(r *request) { r.eth.DstMAC, r.ip.DstIP = mac(blueMAC), net.ParseIP("fd00:1::1") }},
 	{"detection to all nodes", dadRequest, func(r *request) { r.eth.DstMAC, r.ip.DstIP = mac("33:33:00:00:00:01"), net.ParseIP("ff02::1") }},
-	{"detection from a group's MAC address", dadRequest, func(r *request) { r.eth.SrcMAC = mac("03:00:00:00:01:10") }},
+	{"duplicate address detection from a multicast MAC address", dadRequest, func(r *request) { r.eth.SrcMAC = mac("03:00:00:00:01:10") }},
 
-	{"echo from a group's MAC address", echoRequest, func(r *request) { r.eth.SrcMAC = mac("03:00:00:00:01:10") }},
+	{"echo from a multicast MAC address", echoRequest, func(r *request) { r.eth.SrcMAC = mac("03:00:00:00:01:10") }},
 	{"echo to the broadcast MAC address", echoRequest, func(r *request) { r.eth.DstMAC = mac(broadcast) }},
-	{"echo to a group's MAC address", echoRequest, func(r *request) { r.eth.DstMAC = mac("01:00:5e:00:00:01") }},
+	{"echo to a multicast MAC address", echoRequest, func(r *request) { r.eth.DstMAC = mac("01:00:5e:00:00:01") }},
 	{"echo by the router's address", echoRequest, func(r *request) { r.ip4.SrcIP = ip4("10.0.2.1") }},
-	{"echo by the subnet's broadcast address", echoRequest, func(r *request) { r.ip4.SrcIP = ip4("10.0.1.255") }},
+	{"echo from the subnet's broadcast address", echoRequest, func(r *request) { r.ip4.SrcIP = ip4("10.0.1.255") }},
 }
 
 // The switch answers valid requests only (RFC 826, RFC 4861 §7.1.1, RFC 6980). Requests that only the
@@ -139,7 +139,7 @@ func TestOnlyValidRequestsAreAnswered(t *testing.T) {
 	vm1 := s.plug(dual("vm1", "10.0.1.10"))
 	s.plug(dual("vm3", "10.0.1.11"))
 	s.stop()
-	s.sh(netns, "ip link set "+blueTap+" down; ip link set "+greenTap+" down") // so that only the switch can answer
+	s.sh(netns, "ip link set "+blueTap+" down; ip link set "+greenTap+" down") // disables the kernel, so that only the switch can answer
 	fromRouter := all(came, func(f lab.Frame) bool { return decode(f).eth.SrcMAC.String() == blueMAC })
 	valid := []struct {
 		of     func() *request
@@ -157,7 +157,7 @@ func TestOnlyValidRequestsAreAnswered(t *testing.T) {
 			r := c.of()
 			c.spoil(r)
 			r.send(t, vm1)
-			for _, v := range valid { // each kind gets an answer; answers to the earlier requests would have come before it
+			for _, v := range valid { // waits for an answer of each kind, because answers to earlier requests would arrive before it
 				v.of().send(t, vm1)
 				await(t, at, "the answer to a valid request", v.answer)
 			}

@@ -58,14 +58,14 @@ func (s *stream) mustBeWhole() {
 		}
 	}
 	if len(lost) > 0 {
-		s.t.Errorf("of %d requests these were not answered: %v", last, lost)
+		s.t.Errorf("%d requests were sent, and these were not answered: %v", last, lost)
 	}
 }
 
 // wired waits until both taps are in the namespace and connected to a switch.
 func (s *site) wired() {
 	s.t.Helper()
-	s.eventually("the taps to have a switch", func() error {
+	s.eventually("both taps to be connected to a switch", func() error {
 		if links := s.sh("", "ip -n "+netns+" -brief link || true"); strings.Count(links, "LOWER_UP") != 3 { // with lo
 			return errors.New(links)
 		}
@@ -79,7 +79,7 @@ func (s *site) wired() {
 func (s *site) everything(vm1, vm2 *lab.Machine) {
 	s.t.Helper()
 	for _, m := range []*lab.Machine{vm1, vm2} {
-		s.sh(m.Name, "ip neigh flush dev eth0") // so that ARP is tested too
+		s.sh(m.Name, "ip neigh flush dev eth0") // makes the machine send ARP requests again
 	}
 	tap := s.recordIn(netns, blueTap, isIPv4)
 	pingTTL(s.t, vm1, vm2.IP(), 63)
@@ -102,7 +102,7 @@ func TestSIGTERMLeavesTheSwitchForwarding(t *testing.T) {
 	for _, c := range []struct{ network, addr string }{
 		{"tcp", "127.0.0.1:9476"}, {"tcp", "127.0.0.1:6653"}, {"unix", "/run/ofdvr/api.sock"},
 	} {
-		conn, err := s.Dial(t.Context(), c.network, c.addr) // and send nothing
+		conn, err := s.Dial(t.Context(), c.network, c.addr) // this client sends nothing
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func TestSIGTERMLeavesTheSwitchForwarding(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if code, err := s.daemon.Stop(ctx); err != nil || code != 0 {
-		t.Fatalf("the daemon ended with %d, %v", code, err)
+		t.Fatalf("the daemon exited with status %d, %v", code, err)
 	}
 	if !strings.Contains(s.daemon.Log(), "stopped, the switch goes on forwarding") {
 		t.Errorf("the daemon's log: %s", s.daemon.Log())
@@ -205,7 +205,7 @@ func TestDaemonStartsFirst(t *testing.T) {
 	s.serve()
 	problem := func(want string) {
 		t.Helper()
-		s.eventually("the status to report what is missing", func() error {
+		s.eventually("the status to report that Open vSwitch or br-int is missing", func() error {
 			if st := s.status(); st.Settled || !strings.Contains(fmt.Sprint(st), want) {
 				return fmt.Errorf("%+v", st)
 			}

@@ -32,7 +32,7 @@ func TestExtraRoutes(t *testing.T) {
 	seen(t, tap, "the tap", 0, "the packets by the route", echo("", "10.9.0.5"))
 	s.sh("vm1", "ip route add 10.0.1.200/32 via 10.0.1.1") // otherwise vm1 would resolve the address on its own network
 	pingTTL(t, vm1, "10.0.1.200", 63)
-	seen(t, tap, "the tap", 0, "the packets to the part of blue", echo("", "10.0.1.200"))
+	seen(t, tap, "the tap", 0, "the packets to the extra route inside blue", echo("", "10.0.1.200"))
 	if got := s.sh(netns, "ip route show proto 253"); got != "10.0.1.192/26 via 10.0.2.10 dev qr-r1-green \n10.9.0.0/16 via 10.0.2.10 dev qr-r1-green \n" {
 		t.Errorf("the namespace has the routes %q", got)
 	}
@@ -40,7 +40,7 @@ func TestExtraRoutes(t *testing.T) {
 
 	// Without the port only the kernel can find the next hop.
 	s.must(200, "DELETE", "/v1/ports/vm2"+applied, "")
-	turns(t, s, vm1, "10.9.0.5", tap, "the packet by the route at the tap", echo(vm1.IP(), "10.9.0.5"))
+	turns(t, s, vm1, "10.9.0.5", tap, "the packet to the extra route at the tap", echo(vm1.IP(), "10.9.0.5"))
 	s.sh(netns, "ip route del 10.9.0.0/16")
 	s.eventually("the route to be restored", func() error {
 		if got := s.sh(netns, "ip route show proto 253"); !strings.Contains(got, "10.9.0.0/16") {
@@ -49,7 +49,7 @@ func TestExtraRoutes(t *testing.T) {
 		return nil
 	})
 	s.must(201, "PUT", "/v1/ports/vm2"+applied, `{"network": "green", "mac": "02:00:00:00:02:10", "addresses": ["10.0.2.10"]}`)
-	s.eventually("the packets by the route to stay in the switch", func() error {
+	s.eventually("the packets to the extra route to bypass the tap", func() error {
 		tap := s.recordIn(netns, blueTap, isIPv4)
 		pingTTL(t, vm1, "10.9.0.5", 63)
 		if err := tap.Sync(within(t)); err != nil {
@@ -97,16 +97,16 @@ ports:
 			t.Fatal(err)
 		}
 		if n := c.Count(all(echo6("", ""), sentTo(map[string]string{vm2.Name: vm2.MAC, vm3.Name: vm3.MAC}[vm]))); n == 0 || vm == vm3.Name && n == 20 {
-			t.Errorf("%s got %d of the packets to two next hops", vm, n)
+			t.Errorf("next hop %s got %d of the packets", vm, n)
 		}
 	}
 	if r, err := vm1.Ping(t.Context(), "fd09:0:0:1::1", lab.PingOptions{Wait: shortly}); !errors.Is(err, lab.ErrNoReply) || len(r.Errors) > 0 {
-		t.Errorf("to the blackhole route: %+v, %v", r, err)
+		t.Errorf("ping to the blackhole route: %+v, %v", r, err)
 	}
 	seen(t, tap, "blue's tap", 0, "packets by routes", echo6("", ""))
 	r, err := vm1.Ping(t.Context(), "fd09:0:0:2::1", lab.PingOptions{Wait: patience})
 	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "fd00:1::1" {
-		t.Errorf("to the unreachable route: %+v, %v", r, err)
+		t.Errorf("ping to the unreachable route: %+v, %v", r, err)
 	}
 }
 

@@ -29,7 +29,7 @@ func TestRoutedPacketHasTheRoutersMAC(t *testing.T) {
 		}
 		p := await(t, at, "the request", echo(c.from.IP(), c.to.IP()))
 		if p.eth.SrcMAC.String() != c.egress || p.eth.DstMAC.String() != c.to.MAC || p.ip.TTL != 63 {
-			t.Errorf("%s received it from %v to %v with TTL %d, want from %s to %s with TTL 63",
+			t.Errorf("%s received the packet from %v to %v with TTL %d, want from %s to %s with TTL 63",
 				c.to.Name, p.eth.SrcMAC, p.eth.DstMAC, p.ip.TTL, c.egress, c.to.MAC)
 		}
 		seen(t, at, c.to.Name, 3, "the requests", echo("", ""))
@@ -87,7 +87,7 @@ func iperf(t *testing.T, from, to *lab.Machine) {
 		t.Errorf("%d bytes arrived\n%s", result.End.Received.Bytes, out)
 	}
 	if code, err := server.Wait(within(t)); err != nil || code != 0 {
-		t.Errorf("the server ended with %d, %v: %s", code, err, server.Log())
+		t.Errorf("the server exited with status %d, %v: %s", code, err, server.Log())
 	}
 }
 
@@ -108,7 +108,7 @@ func TestTTL(t *testing.T) {
 		}
 		ping(t, c.from, c.to.IP(), lab.PingOptions{TTL: 2})
 		if p := await(t, at, "the request", echo("", "")); p.ip.TTL != 1 {
-			t.Errorf("%s: TTL 2: arrived with TTL %d, want 1", c.from.Name, p.ip.TTL)
+			t.Errorf("%s: a packet sent with TTL 2 arrived with TTL %d, want 1", c.from.Name, p.ip.TTL)
 		}
 		seen(t, at, c.to.Name, 1, "the requests", echo("", ""))
 	}
@@ -194,7 +194,7 @@ ports:
 				case from == to:
 				case from.prefix == to.prefix:
 					pingTTL(t, from.Machine, addr, 64)
-				case from.VLAN == to.VLAN: // between prefixes of one interface the kernel routes, see below
+				case from.VLAN == to.VLAN: // the kernel routes between two prefixes of one interface, see below
 				default:
 					pingTTL(t, from.Machine, addr, 63)
 				}
@@ -258,7 +258,7 @@ func TestTwoRoutersAreIsolated(t *testing.T) {
 		for _, dst := range []string{"10.0.2.10", "10.0.2.1"} {
 			ping(t, tn.vm1, dst, lab.PingOptions{Count: 3, Size: 100 + r})
 		}
-		ping(t, tn.vm1, "10.0.2.1", lab.PingOptions{Count: 3, Size: 1600 + r}) // in fragments, which the kernel handles
+		ping(t, tn.vm1, "10.0.2.1", lab.PingOptions{Count: 3, Size: 1600 + r}) // sends fragments, which the kernel handles
 		ping(t, tn.vm2, "10.0.1.10", lab.PingOptions{Count: 3, Size: 100 + r})
 	}
 	for r, tn := range tenants {

@@ -17,11 +17,11 @@ func TestWaitAfterSave(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		save := map[int]string{0: "mv " + path + " " + s.file, 1: "cat " + path + " >" + s.file} // as editors do, and as a shell does
+		save := map[int]string{0: "mv " + path + " " + s.file, 1: "cat " + path + " >" + s.file} // editors rename a new file, and a shell writes in place
 		s.sh("", save[i%2])
 		s.ofdvr(0, "status", "--wait", "--timeout", "60s")
 		if got := s.ofdvr(0, "get", "ports", "-o", "name"); !strings.Contains(got, fmt.Sprintf("more%d", i)) {
-			t.Fatalf("save %d: the ports are %q", i, got)
+			t.Fatalf("after save %d, the ports are %q", i, got)
 		}
 	}
 }

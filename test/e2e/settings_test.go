@@ -92,7 +92,7 @@ func TestDoctorChangesNothing(t *testing.T) {
 			}
 		}
 		if after := world(); after != before || transactions() != n {
-			return fmt.Errorf("doctor changed something, in %d transactions:\n%s", transactions()-n, diff(before, after))
+			return fmt.Errorf("doctor made %d transactions, or changed a setting:\n%s", transactions()-n, diff(before, after))
 		}
 		return nil
 	})
@@ -105,7 +105,7 @@ func TestDoctorChangesNothing(t *testing.T) {
 	s.sh(netns, "echo 0 >/proc/sys/net/ipv4/ip_forward")
 	mustHave(t, s.ofdvr(1, "doctor"), "the repair would be: set net.ipv4.ip_forward=1 in qrouter-r1\n")
 	if got := s.sysctl("net/ipv4/ip_forward"); got != "0" {
-		t.Errorf("doctor has changed it to %s", got)
+		t.Errorf("doctor has changed net.ipv4.ip_forward to %s", got)
 	}
 	if err := s.StartDatabase(t.Context()); err != nil {
 		t.Fatal(err)
@@ -128,6 +128,6 @@ func TestDoctorAsksTheSwitch(t *testing.T) {
 	mustHave(t, out, "PROBLEM  Open vSwitch: ovs-vswitchd does not answer: no answer in 3s\n")
 	s.settle()
 	s.sh("", "mv /run/openvswitch/ovs-vswitchd.pid /run/openvswitch/elsewhere.pid")
-	mustHave(t, s.ofdvr(0, "doctor"), "note     Open vSwitch: ovs-vswitchd was not asked whether it works, only ovsdb-server: find ovs-vswitchd: open /var/run/openvswitch/ovs-vswitchd.pid: no such file or directory\n",
+	mustHave(t, s.ofdvr(0, "doctor"), "note     Open vSwitch: only ovsdb-server was examined, because the control socket of ovs-vswitchd cannot be reached: find ovs-vswitchd: open /var/run/openvswitch/ovs-vswitchd.pid: no such file or directory\n",
 		"db.sock is in use\n")
 }

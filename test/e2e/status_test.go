@@ -52,7 +52,7 @@ func TestStatus(t *testing.T) {
 	for i, r := range st.Routers {
 		flows := len(s.flows(r.Bridge).flows)
 		if !r.Settled || !r.Connected || !r.Managed || r.FlowsWanted != flows || r.FlowsInstalled != flows || len(r.Problems) > 0 {
-			t.Errorf("%s, which has %d flows, is %+v", r.ID, flows, r)
+			t.Errorf("bridge %s has %d flows, but the status of its router is %+v", r.ID, flows, r)
 		}
 		dpid := strings.Trim(s.vsctl("get", "bridge", r.Bridge, "other_config:datapath-id"), `"`)
 		if r.DatapathID != dpid {
@@ -104,7 +104,7 @@ func TestStatusWaitsForTheDaemon(t *testing.T) {
 		t.Error(err)
 	}
 	if !s.status().Settled {
-		t.Error("status did not wait for everything")
+		t.Error("status --wait returned before everything was confirmed")
 	}
 }
 

@@ -103,7 +103,7 @@ func TestKillsLoseNoWrite(t *testing.T) {
 			Ports []struct{ ID, MAC string }
 		}
 		s.must(200, "GET", "/v1/topology", "").into(t, &got)
-		versions := make(map[string]map[string]int) // for each writer: the number of ports of each version
+		versions := make(map[string]map[string]int) // number of ports of each version, by writer
 		for _, p := range got.Ports {
 			writer, _, _ := strings.Cut(p.ID, "-")
 			if versions[writer] == nil {
@@ -119,7 +119,7 @@ func TestKillsLoseNoWrite(t *testing.T) {
 				}
 			}
 			if n := len(versions[fmt.Sprint("w", w)]); started[w] > 0 && (len(at) != 1 || n != 1) && (latest[w] > 0 || n > 0) {
-				t.Errorf("kill %d: writer %d was answered %d, had begun %d, and there is %v", kill, w, latest[w], started[w], versions[fmt.Sprint("w", w)])
+				t.Errorf("kill %d: of writer %d, version %d was answered and version %d begun, but the store has %v", kill, w, latest[w], started[w], versions[fmt.Sprint("w", w)])
 			}
 		}
 	}
@@ -129,7 +129,7 @@ func TestKillsLoseNoWrite(t *testing.T) {
 	if total < 1000 {
 		t.Errorf("only %d batches were written", total)
 	}
-	t.Logf("%d kills, %d batches of %d ports answered", kills, total, batch)
+	t.Logf("%d kills, %d answered batches of %d ports", kills, total, batch)
 }
 
 // version returns the end of a port's MAC address in version n.
@@ -197,7 +197,7 @@ func TestLostStoreRemovesNothing(t *testing.T) {
 		}
 	}
 	if !strings.Contains(out, "\n1 problem.\n") {
-		t.Errorf("the kept bridge is a problem:\n%s", out)
+		t.Errorf("the status has a problem because of the kept bridge:\n%s", out)
 	}
 	s.must(201, "PUT", "/v1/ports/vm1"+applied, `{"network": "blue", "mac": "02:00:00:00:01:10", "addresses": ["10.0.1.10"]}`)
 	s.must(201, "PUT", "/v1/ports/vm2"+applied, `{"network": "green", "mac": "02:00:00:00:02:10", "addresses": ["10.0.2.10"]}`)

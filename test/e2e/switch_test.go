@@ -80,11 +80,11 @@ func untouched(before, after flowTable, keep func(key string) bool) error {
 		case !ok:
 			return fmt.Errorf("flow is gone: %s", key)
 		case a.cookie != b.cookie:
-			return fmt.Errorf("cookie went from %s to %s: %s", b.cookie, a.cookie, key)
+			return fmt.Errorf("the cookie changed from %s to %s: %s", b.cookie, a.cookie, key)
 		case a.packets < b.packets && !ofNeighbour(key):
-			return fmt.Errorf("packets went from %d to %d: %s", b.packets, a.packets, key)
+			return fmt.Errorf("the packet counter fell from %d to %d: %s", b.packets, a.packets, key)
 		case a.duration < b.duration+elapsed-50*time.Millisecond && !ofNeighbour(key): // tolerance, because the switch updates its clock only now and then
-			return fmt.Errorf("duration went from %v to %v in %v: %s", b.duration, a.duration, elapsed, key)
+			return fmt.Errorf("the duration changed from %v to %v within %v: %s", b.duration, a.duration, elapsed, key)
 		}
 	}
 	return nil

@@ -93,7 +93,7 @@ func TestStandbyTakesOver(t *testing.T) {
 	s.reload(twoNetworks + "  - {id: vm3, network: green, mac: \"02:00:00:00:02:11\", addresses: [10.0.2.11]}\n")
 }
 
-// Counters go on from their values when flows are made again and when the daemon is
+// Counters keep their values when flows are added again and when the daemon is
 // killed.
 func TestCountersOutliveTheDaemon(t *testing.T) {
 	t.Parallel()
@@ -118,7 +118,7 @@ func TestCountersOutliveTheDaemon(t *testing.T) {
 		s.serve()
 		s.settle()
 		if got := s.scrape()[routed]; got < least {
-			t.Errorf("counted %v after a restart, %v before", got, least)
+			t.Errorf("the counter is %v after a restart, and was %v before", got, least)
 		}
 	}
 	anew := func() {

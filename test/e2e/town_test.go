@@ -86,7 +86,7 @@ func serveTown(t *testing.T, h *lab.Host, m *routing.Model) *ledger.Ledger {
 	}
 	w := &town{History: history.New(), model: m}
 	w.past()
-	handler := api.Handler(l, w, townLog{}, "v", nil)
+	handler := api.Handler(l, w, townLog{}, "v", nil, api.Others{})
 	mux := http.NewServeMux()
 	mux.Handle("/", handler)
 	mux.Handle("GET /v1/examination", page.Examination(handler))

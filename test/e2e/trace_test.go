@@ -111,13 +111,13 @@ func TestExplain(t *testing.T) {
 	}
 	for arg, want := range map[string]string{
 		"0x12":               "0x12 is not of ofdvr\n",
-		"0xfd09000000000000": "0xfd09000000000000 is of ofdvr (role 9), and its object no longer exists\n",
+		"0xfd09000000000000": "0xfd09000000000000 is a cookie of ofdvr (role 9), and its object no longer exists\n",
 	} {
 		if got := s.ofdvr(0, "explain", arg); got != want {
 			t.Errorf("%s: %q", arg, got)
 		}
 	}
-	mustHave(t, s.ofdvr(64, "explain", "nonsense"), `"nonsense" is not a cookie, such as 0xfd09ec5ef62282fc, and not a flow with a cookie`)
+	mustHave(t, s.ofdvr(64, "explain", "nonsense"), `"nonsense" is neither a cookie, such as 0xfd09ec5ef62282fc, nor a flow with a cookie`)
 }
 
 // A trace ends where the packet ends. It shows the ICMP error to the sender, which ping also
@@ -145,7 +145,7 @@ func TestTraceEnds(t *testing.T) {
 		out := s.ofdvr(0, append([]string{"trace", "--from", "vm1", "--verify"}, strings.Fields(c.args)...)...)
 		mustHave(t, out, c.says, "  Open vSwitch gives the same result, from port vm1 of the integration bridge.\n")
 		if strings.Count(out, " → ") != 1 {
-			t.Errorf("%s: an answer is traced to a packet that did not arrive:\n%s", c.args, out)
+			t.Errorf("%s: the trace has a reply to a packet that did not arrive:\n%s", c.args, out)
 		}
 		c.ping.Wait = patience
 		r, err := vm1.Ping(t.Context(), c.to, c.ping)
@@ -154,7 +154,7 @@ func TestTraceEnds(t *testing.T) {
 		}
 	}
 	if out := s.ofdvr(0, "trace", "--from", "vm1", "--to", "10.8.0.1"); strings.Count(out, " → ") != 1 {
-		t.Errorf("an answer is traced to a packet that was dropped:\n%s", out)
+		t.Errorf("the trace has a reply to a dropped packet:\n%s", out)
 	}
 }
 
@@ -172,11 +172,11 @@ func TestTraceBetweenMachines(t *testing.T) {
 	trace(0, "  Open vSwitch gives the same result, from port vm1 to port vm2 of the integration bridge.\n")
 
 	// br-int has forgotten its MAC table, so it floods, and the packet reaches vm2.
-	s.eventually("the flood to be told", func() error {
+	s.eventually("the trace to report the flood", func() error {
 		s.sh("", "ovs-appctl fdb/flush br-int")
 		speak(t, vm1)
 		return lacks(s.ofdvr(0, "trace", "--from", "vm1", "--to", "vm2", "--verify"),
-			"  Open vSwitch gives the same result, from port vm1 to port vm2 of the integration bridge.\n  Bridge br-int floods it on its way, as it has not learned a MAC address.\n")
+			"  Open vSwitch gives the same result, from port vm1 to port vm2 of the integration bridge.\n  Bridge br-int floods the packet, because it has not learned the receiver's MAC address.\n")
 	})
 	ping(t, vm1, vm2.IP(), lab.PingOptions{})
 
@@ -201,7 +201,7 @@ func TestTraceBetweenMachines(t *testing.T) {
 	trace(1, "from vm1 (10.0.1.10, network blue) to vm2 (10.0.2.10, network green) the result of Open vSwitch differs: the machine of port vm1 is not seen: ")
 
 	s.sh("", "ovs-vsctl del-br br-int")
-	s.eventually("the missing bridge to be named", func() error {
+	s.eventually("the trace to name the missing bridge", func() error {
 		return lacks(s.ofdvr(1, "trace", "--from", "vm1", "--to", "vm2", "--verify"), "the integration bridge br-int does not exist, so no packet passes")
 	})
 }

@@ -71,7 +71,7 @@ func TestScansAreLimited(t *testing.T) {
 			ping(t, vm1, vm9.IP(), lab.PingOptions{Count: 100})
 			most := rate + int(time.Since(began).Seconds()*rate) + 1
 			if n := s.neighbours() - had; n > most {
-				t.Errorf("the scan made %d entries, want at most %d", n, most)
+				t.Errorf("the scan added %d neighbour entries, want at most %d", n, most)
 			}
 			s.eventually("the limited packets to be counted", func() error {
 				if n := counted() - before; n < float64(scanned-most) {

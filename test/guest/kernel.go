@@ -14,7 +14,7 @@ import (
 type kernel struct {
 	version string // as of uname -r
 	image   string // its file
-	modules string // the directory of its modules
+	modules string // directory of the kernel's modules
 }
 
 // A guest needs the wanted modules to run tests.
@@ -116,7 +116,7 @@ func (k kernel) dependencies() (map[string][]string, error) {
 			return nil, errors.New(f.Name() + " is damaged")
 		}
 		needs := strings.Fields(rest)
-		slices.Reverse(needs) // in the file the nearest comes first
+		slices.Reverse(needs) // the file lists the nearest dependency first
 		out[file] = needs
 	}
 	return out, s.Err()

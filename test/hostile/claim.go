@@ -62,8 +62,8 @@ func Switch(bridge string, ports []string, first Reply) func(net.Conn) {
 	})
 }
 
-// EndlessFlows answers requests for flows with an endless list of different flows that have the
-// cookie.
+// EndlessFlows returns a Reply to requests for flows: an endless list of
+// different flows with the cookie.
 func EndlessFlows(cookie ofproto.Cookie) Reply {
 	return func(nc net.Conn, xid uint32, request ofproto.Message) bool {
 		m, ok := request.(ofproto.Multipart)
@@ -125,7 +125,8 @@ func send(nc net.Conn, xid uint32, messages [][]byte) bool {
 	return true
 }
 
-// Holds answers like a switch that has n flows, n groups and n meters. Several peers may share it.
+// Holds returns the Reply of a switch with n flows, n groups and n meters.
+// Several peers may share the Reply.
 func Holds(n int) Reply {
 	do := ofproto.ApplyActions(ofproto.Output{Port: 1}, ofproto.Output{Port: 2}, ofproto.Output{Port: 3}, ofproto.Output{Port: 4})
 	flows := sync.OnceValue(func() [][]byte {

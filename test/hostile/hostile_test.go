@@ -57,7 +57,7 @@ func TestAttacksDependOnSeed(t *testing.T) {
 	for name, attacks := range map[string]func(*testing.T, uint64) []byte{"requests": requests, "conversations": conversations} {
 		a, again, b := attacks(t, 1), attacks(t, 1), attacks(t, 2)
 		if !bytes.Equal(a, again) || bytes.Equal(a, b) || len(a) < 10_000 {
-			t.Errorf("%s: %d bytes, %d bytes, and with another seed %d bytes", name, len(a), len(again), len(b))
+			t.Errorf("%s: got %d bytes, %d bytes with the same seed, and %d bytes with another seed", name, len(a), len(again), len(b))
 		}
 	}
 }

@@ -38,9 +38,9 @@ func mutate(r *rand.Rand, b []byte) []byte {
 	return b
 }
 
-// Mutated returns a peer that behaves like a switch with one of the bridges and the ports. But it
-// changes its messages at random, repeats some, and inserts others that were not requested. Use it
-// for one connection only.
+// Mutated returns a peer that behaves like a switch with one of the bridges and
+// the ports. The peer changes its messages at random, repeats some of them, and
+// inserts messages that were not requested. Use it for one connection only.
 func Mutated(r *rand.Rand, ports []string, bridges ...string) func(net.Conn) {
 	bridge := bridges[r.IntN(len(bridges))]
 	peer := Switch(bridge, ports, func(nc net.Conn, xid uint32, request ofproto.Message) bool {

@@ -45,7 +45,7 @@ func Peers() []Peer {
 		{"a wrong answer", "garbage", Answer(wrongAnswer)},
 		{"packet-ins", "flood", repeat(ofproto.PacketIn{Data: strings.Repeat("x", 100)}.Append(nil, 0))},
 		{"replies without a request", "flood", repeat(ofproto.Features{}.Append(nil, 0xdead))},
-		{"echo requests, and it never reads", "flood", func(nc net.Conn) {
+		{"endless echo requests from a peer that never reads", "flood", func(nc net.Conn) {
 			nc.Write(ofproto.Hello13().Append(nil, 0))
 			Flood(nc, ofproto.Echo{Data: strings.Repeat("x", 100)}.Append(nil, 0))
 		}},

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -33,22 +34,42 @@ type Etcd struct {
 	dir     string
 	args    [][]string
 	members []*Process // nil if stopped
+	tls     *tls.Config
 }
 
 // StartEtcd starts a cluster. Member i listens on ports port+2i and port+2i+1. Its data is below
 // dir.
 func StartEtcd(ctx context.Context, dir string, members, port int) (*Etcd, error) {
-	e := &Etcd{dir: dir, members: make([]*Process, members)}
+	return startEtcd(ctx, dir, "http", members, port, nil)
+}
+
+// StartSecureEtcd is like StartEtcd, with TLS between all. The members have further flags, such as
+// --client-cert-auth.
+func StartSecureEtcd(ctx context.Context, dir string, members, port int, ca *Authority, flags ...string) (*Etcd, error) {
+	certificate, key, err := ca.Issue("server")
+	if err != nil {
+		return nil, err
+	}
+	config, err := ca.Client("health")
+	if err != nil {
+		return nil, err
+	}
+	return startEtcd(ctx, dir, "https", members, port, config, append(flags, "--cert-file", certificate, "--key-file", key,
+		"--peer-cert-file", certificate, "--peer-key-file", key, "--peer-trusted-ca-file", ca.CA, "--peer-client-cert-auth")...)
+}
+
+func startEtcd(ctx context.Context, dir, scheme string, members, port int, config *tls.Config, flags ...string) (*Etcd, error) {
+	e := &Etcd{dir: dir, members: make([]*Process, members), tls: config}
 	var cluster []string
 	for i := range members {
-		cluster = append(cluster, fmt.Sprintf("m%d=http://127.0.0.1:%d", i+1, port+2*i+1))
-		e.Endpoints = append(e.Endpoints, fmt.Sprintf("http://127.0.0.1:%d", port+2*i))
+		cluster = append(cluster, fmt.Sprintf("m%d=%s://127.0.0.1:%d", i+1, scheme, port+2*i+1))
+		e.Endpoints = append(e.Endpoints, fmt.Sprintf("%s://127.0.0.1:%d", scheme, port+2*i))
 	}
 	for i := range members {
-		peer := fmt.Sprintf("http://127.0.0.1:%d", port+2*i+1)
-		e.args = append(e.args, []string{"--name", fmt.Sprintf("m%d", i+1), "--data-dir", filepath.Join(dir, fmt.Sprintf("m%d", i+1)), "--log-level", "warn",
+		peer := fmt.Sprintf("%s://127.0.0.1:%d", scheme, port+2*i+1)
+		e.args = append(e.args, append([]string{"--name", fmt.Sprintf("m%d", i+1), "--data-dir", filepath.Join(dir, fmt.Sprintf("m%d", i+1)), "--log-level", "warn",
 			"--listen-client-urls", e.Endpoints[i], "--advertise-client-urls", e.Endpoints[i], "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-			"--initial-cluster", strings.Join(cluster, ","), "--heartbeat-interval", "100", "--election-timeout", "1000"})
+			"--initial-cluster", strings.Join(cluster, ","), "--heartbeat-interval", "100", "--election-timeout", "1000"}, flags...))
 	}
 	for i := range members {
 		if err := e.Start(i); err != nil {
@@ -86,6 +107,8 @@ func (h *Host) StartEtcd(ctx context.Context, flags ...string) (*Process, error)
 func (e *Etcd) Healthy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: e.tls}}
+	defer client.CloseIdleConnections()
 	for i, url := range e.Endpoints {
 		if e.members[i] == nil {
 			continue
@@ -95,7 +118,7 @@ func (e *Etcd) Healthy(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			resp, err := http.DefaultClient.Do(req)
+			resp, err := client.Do(req)
 			if err != nil {
 				return err
 			}
@@ -117,6 +140,12 @@ func (e *Etcd) Kill(member int) {
 	e.members[member].Kill()
 	e.members[member] = nil
 }
+
+// Runs reports whether a member runs, or is paused.
+func (e *Etcd) Runs(member int) bool { return e.members[member] != nil }
+
+// Signal sends a signal to a member that runs.
+func (e *Etcd) Signal(member int, sig os.Signal) error { return e.members[member].Signal(sig) }
 
 // Close kills all members.
 func (e *Etcd) Close() {

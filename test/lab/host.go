@@ -171,7 +171,7 @@ func (h *Host) command(ctx context.Context, netns, name string, args ...string) 
 	full := append([]string{"--target", h.pid, "--mount", "--net=" + h.netnsPath(netns), "--", name}, args...)
 	cmd := exec.CommandContext(ctx, "nsenter", full...)
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "OVS_") })
-	cmd.WaitDelay = time.Second // for children that keep the output open
+	cmd.WaitDelay = time.Second // limits the wait for children that keep the output open
 	return cmd
 }
 

@@ -69,7 +69,7 @@ func victim(end string) error {
 		return nil
 	}
 	fmt.Println("ready", os.Getpid())
-	select {} // until a signal comes
+	select {} // wait for a signal that ends the program
 }
 
 // victimCommand returns the command of a victim that ends by the given method.

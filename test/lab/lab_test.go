@@ -128,7 +128,7 @@ while :; do sleep 0.01; done
 			t.Error(err)
 		}
 		lab.Eventually(t, 5*time.Second, "the reload", logs("reloaded"))
-		for range 2 { // at the second call it has already stopped
+		for range 2 { // the second call finds a process that has already stopped
 			if code, err := d.Stop(t.Context()); err != nil || code != 7 {
 				t.Errorf("stopped with status %d, %v", code, err)
 			}
@@ -196,7 +196,7 @@ func TestHostsDoNotDisturbEachOther(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			h := lab.Boot(t)
-			name := fmt.Sprintf("only%d", n) // the same addresses on both
+			name := fmt.Sprintf("only%d", n) // a different name on each host; the addresses are the same
 			vm1 := lab.Plug(t, h, lab.MachineConfig{Name: name, VLAN: 1, Addresses: []string{"10.0.1.10/24"}})
 			lab.Plug(t, h, lab.MachineConfig{Name: "vm2", VLAN: 1, Addresses: []string{"10.0.1.11/24"}})
 			if _, err := vm1.Ping(t.Context(), "10.0.1.11", lab.PingOptions{Count: 5}); err != nil {

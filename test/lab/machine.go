@@ -15,12 +15,12 @@ const machineNIC = "eth0"
 
 // A MachineConfig describes a machine. Only Name is required.
 type MachineConfig struct {
-	Name      string   // also the name of its network namespace and of its port on the bridge; at most 15 bytes
+	Name      string   // name of the machine, of its network namespace and of its port on the bridge; at most 15 bytes
 	Bridge    string   // "" means IntegrationBridge
 	ID        string   // external_ids:iface-id of its port on the bridge; "" means none
 	VLAN      uint16   // tag of the port, 1–4094; 0 means a trunk
 	MAC       string   // "" means that the kernel selects the address
-	Addresses []string // with the prefix length: 10.0.1.10/24, fd00::1/64
+	Addresses []string // addresses with the prefix length, such as 10.0.1.10/24 and fd00::1/64
 	Gateways  []string // next hops of default routes, at most one for each IP version
 	MTU       int      // bytes; 0 means 1500
 }

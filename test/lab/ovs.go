@@ -210,6 +210,20 @@ func (h *Host) Report(ctx context.Context) string {
 	return b.String()
 }
 
+// MovedAddresses returns how often a MAC address has moved from one port to another in the MAC table
+// of a bridge, since ovs-vswitchd started.
+func (h *Host) MovedAddresses(ctx context.Context, bridge string) (n int, err error) {
+	out, err := h.Run(ctx, "ovs-appctl", "fdb/stats-show", bridge)
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := strings.Cut(out, "moved MAC entries")
+	if _, err := fmt.Sscanf(strings.TrimSpace(after), ": %d", &n); err != nil {
+		return 0, fmt.Errorf("read the statistics of the MAC table of %s: %w: %s", bridge, err, out)
+	}
+	return n, nil
+}
+
 // dropped returns the counters of dropped packets from the output of coverage/show. For example,
 // while a userspace datapath is reconfigured, it drops packets that need a new datapath flow
 // (datapath_drop_lock_error).

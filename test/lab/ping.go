@@ -21,7 +21,7 @@ type PingOptions struct {
 	Count    int           // requests; 0 means 1
 	Interval time.Duration // time between requests; 0 means that all are sent at once
 	Wait     time.Duration // time to wait for replies; 0 means 1 s. With an Interval ping may wait less, see args
-	TTL      int           // of the requests; 0 means the kernel's default
+	TTL      int           // TTL of the requests; 0 means the kernel's default
 	Size     int           // payload in bytes; 0 means 56
 	Whole    bool          // forbid fragmentation (DF)
 	From     string        // source address or interface; "" means the kernel's choice
@@ -32,8 +32,8 @@ type PingOptions struct {
 // A PingReply is the reply to one request.
 type PingReply struct {
 	From string // source address of the reply
-	Seq  int    // of the request, from 1
-	TTL  int    // of the reply, as received
+	Seq  int    // number of the request, from 1
+	TTL  int    // TTL of the received reply
 	RTT  time.Duration
 }
 

@@ -25,7 +25,7 @@ const (
 // An Underlay is a network that connects hosts, for example for tunnels between them. It is a
 // learning Linux bridge in its own network namespace.
 type Underlay struct {
-	host *Host // has the bridge, and nothing else
+	host *Host // has only the bridge
 	mtu  int
 
 	mu    sync.Mutex
@@ -40,6 +40,7 @@ type Link struct {
 	MAC        string // the host's
 
 	underlay *Underlay
+	nic      string // the host's interface
 	port     string // port of the underlay's bridge
 }
 
@@ -73,7 +74,7 @@ func (u *Underlay) Close() error { return u.host.Close() }
 func (u *Underlay) Connect(ctx context.Context, h *Host, n int) (*Link, error) {
 	l := &Link{
 		Host: h, IPv4: fmt.Sprintf("192.168.77.%d", n), IPv6: fmt.Sprintf("fd77::%d", n), MAC: fmt.Sprintf("02:77:00:00:00:%02d", n),
-		underlay: u, port: fmt.Sprintf("host%d", n),
+		underlay: u, nic: underlayNIC, port: fmt.Sprintf("host%d", n),
 	}
 	mtu := strconv.Itoa(u.mtu)
 	out, err := exec.CommandContext(ctx, "ip", "link", "add", "name", l.port, "mtu", mtu, "netns", u.host.pid, "type", "veth",
@@ -195,10 +196,11 @@ func (l *Link) meet(ctx context.Context, others []*Link) error {
 // Down takes the link down at its far end, as if the host's cable was pulled.
 func (l *Link) Down(ctx context.Context) error { return l.set(ctx, "down") }
 
-// Up ends Down.
+// Up reverses the effect of [Link.Down].
 func (l *Link) Up(ctx context.Context) error { return l.set(ctx, "up") }
 
-// Lossy makes the underlay lose that percentage of the packets from and to the host; 0 ends it.
+// Lossy makes the underlay lose the given percentage of the packets from and to
+// the host. 0 means no loss.
 func (l *Link) Lossy(ctx context.Context, percent int) error {
 	const script = `
 		nft delete table bridge "$1" 2>/dev/null || true
@@ -216,6 +218,23 @@ func (l *Link) Lossy(ctx context.Context, percent int) error {
 	return nil
 }
 
+// Block makes the underlay drop all packets from the host to another host, or
+// pass them again if block is false.
+func (l *Link) Block(ctx context.Context, to *Link, block bool) error {
+	const script = `
+		nft delete table bridge "$1-$2" 2>/dev/null || true
+		if [ "$3" = true ]; then
+			nft add table bridge "$1-$2"
+			nft add chain bridge "$1-$2" forward '{ type filter hook forward priority 0; }'
+			nft add rule bridge "$1-$2" forward iifname "$1" oifname "$2" drop
+		fi
+	`
+	if _, err := l.underlay.host.Run(ctx, "sh", "-ec", script, "sh", l.port, to.port, strconv.FormatBool(block)); err != nil {
+		return fmt.Errorf("block packets between two hosts of an underlay: %w", err)
+	}
+	return nil
+}
+
 // set sets the state of the far end, and returns when both ends have that state. Until then, the
 // bridge and the host's kernel send no packets.
 func (l *Link) set(ctx context.Context, state string) error {
@@ -229,7 +248,7 @@ func (l *Link) set(ctx context.Context, state string) error {
 		if err != nil {
 			return err
 		}
-		near, err := l.Host.Run(ctx, "ip", "link", "show", "dev", underlayNIC)
+		near, err := l.Host.Run(ctx, "ip", "link", "show", "dev", l.nic)
 		if err == nil && (strings.Contains(near, "state UP ") != (state == "up") || strings.Contains(far, "state forwarding ") != (state == "up")) {
 			err = errors.New(near + far)
 		}

@@ -137,7 +137,7 @@ func TestUnderlayCountsAndFits(t *testing.T) {
 		for k := range now {
 			// The hosts' kernels send a few more, to find routers and neighbours.
 			if n := now[k] - before[i][k]; n < want || n > want+pings/2 {
-				t.Errorf("link %d, %s: %d packets, want about %d", i, []string{"sent", "received"}[k], n, want)
+				t.Errorf("link %d, %s: counted %d packets, want about %d", i, []string{"sent", "received"}[k], n, want)
 			}
 		}
 	}

@@ -18,7 +18,7 @@ const (
 // Uplink connects a host's interface [UplinkNIC] to the shared switch, as host number n. The switch
 // is a learning Linux bridge of the underlay that passes all VLANs.
 func (u *Underlay) Uplink(ctx context.Context, h *Host, n int) (*Link, error) {
-	l := &Link{Host: h, underlay: u, port: fmt.Sprintf("uplink%d", n)}
+	l := &Link{Host: h, underlay: u, nic: UplinkNIC, port: fmt.Sprintf("uplink%d", n)}
 	const (
 		bridge = `
 			ip link show dev "$1" >/dev/null 2>&1 || ip link add name "$1" type bridge stp_state 0 mcast_snooping 0

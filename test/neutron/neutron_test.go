@@ -172,7 +172,7 @@ func isPing(f lab.Frame) bool {
 // namespaces do not see them, and they arrive from the router's MAC address.
 func (s *site) routed(from, to *machine) {
 	s.t.Helper()
-	for _, h := range []*Host{from.on, to.on} { // until then the kernel may route
+	for _, h := range []*Host{from.on, to.on} { // waits for both daemons, because before that the kernel may route
 		s.eventually("ofdvr on "+h.Name+" to route", func() error {
 			out, err := h.Ofdvr(s.t.Context(), "trace", "--from", from.port.ID, "--to", to.port.ID, "-o", "json")
 			if err == nil && strings.Count(out, `"verdict": "routed"`) != 2 {
@@ -197,7 +197,7 @@ func (s *site) routed(from, to *machine) {
 			s.t.Fatal(err)
 		}
 		if n := tap.Count(isPing); n > 0 {
-			s.t.Errorf("%s to %s: the router's namespace saw %d pings", from.Name, to.Name, n)
+			s.t.Errorf("%s to %s: %d pings passed through the router's namespace, want 0", from.Name, to.Name, n)
 		}
 		tap.Close()
 	}
@@ -292,17 +292,17 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 		s.routed(s.vm1, s.vm2)
 		s.bound(when)
 		if r, err := s.vm1.Ping(t.Context(), closed.IP(), lab.PingOptions{}); !errors.Is(err, lab.ErrNoReply) {
-			t.Errorf("%s: the security group lets pings in: %+v, %v", when, r, err)
+			t.Errorf("%s: the security group allows pings: %+v, %v", when, r, err)
 		}
 	}
 	right("at first")
 
 	statuses := s.watchStatuses()
 	if code, err := h.Daemon.Stop(t.Context()); err != nil || code != 0 {
-		t.Fatalf("the daemon ended with %d, %v", code, err)
+		t.Fatalf("the daemon exited with status %d, %v", code, err)
 	}
 	s.reaches(s.vm1, s.vm2.IP())
-	meanwhile := s.machine("meanwhile", h, 1, nil) // its port is bound later by the agent
+	meanwhile := s.machine("meanwhile", h, 1, nil) // the agent binds its port after the restart
 	h.Daemon = lab.Serve(t, h.Host, "serve")
 	right("after a restart of the daemon")
 	s.routed(s.vm1, meanwhile)
@@ -328,7 +328,7 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 	s.settled(h) // the agent adds flows for switching first, and replaces them by flows of security groups
 	right("after a restart of ovs-vswitchd")
 	if down := statuses(); len(down) > 0 {
-		t.Errorf("ports were reported down to the server: %v", down)
+		t.Errorf("the agents reported ports as down to the Neutron server: %v", down)
 	}
 	if err := s.create(t.Context(), "security-group-rule", map[string]any{"security_group_id": group.ID, "direction": "ingress", "protocol": "icmp"}, &rule); err != nil {
 		t.Fatal(err)

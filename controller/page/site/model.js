@@ -211,6 +211,7 @@ export function hostHealth(o) {
   if (o.self) return o.problems?.length ? { level: "warn", word: "this host" } : { level: "ok", word: "this host" };
   if (!o.tunnel) return { level: "idle", word: "not known" };
   if (!o.alive) return { level: "warn", word: "silent" };
+  if (o.deaf) return { level: "warn", word: "one-way" };
   return o.problems?.length ? { level: "warn", word: "alive, with problems" } : { level: "ok", word: "alive" };
 }
 

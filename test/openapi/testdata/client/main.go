@@ -36,7 +36,7 @@ func is(what string, err error, status, want int, body []byte, holds bool) error
 	case err != nil:
 		return fmt.Errorf("%s: %w", what, err)
 	case status != want:
-		return fmt.Errorf("%s is answered with %d, want %d: %s", what, status, want, body)
+		return fmt.Errorf("%s: got status %d, want %d: %s", what, status, want, body)
 	case !holds:
 		return fmt.Errorf("%s is answered with %s", what, body)
 	}
@@ -112,6 +112,25 @@ func use(ctx context.Context, c *api.ClientWithResponses) error {
 	all, err := c.StatusWithResponse(ctx)
 	if err := is("GET status", err, all.StatusCode(), 200, all.Body, all.JSON200 != nil && all.JSON200.Intent.Ports == 1 && len(*all.JSON200.Intent.Hash) == 64); err != nil {
 		return err
+	}
+	for what, ask := range map[string]func() (status int, body []byte, err error){
+		"status": func() (int, []byte, error) {
+			r, err := c.AllHostsStatusWithResponse(ctx)
+			return r.StatusCode(), r.Body, err
+		},
+		"examination": func() (int, []byte, error) {
+			r, err := c.AllHostsExamineWithResponse(ctx)
+			return r.StatusCode(), r.Body, err
+		},
+		"events": func() (int, []byte, error) {
+			r, err := c.AllHostsEventsWithResponse(ctx, &api.AllHostsEventsParams{Limit: of(int64(10))})
+			return r.StatusCode(), r.Body, err
+		},
+	} {
+		code, body, err := ask()
+		if err := is("GET "+what+" of all hosts, without etcd", err, code, 409, body, strings.Contains(string(body), "--etcd")); err != nil {
+			return err
+		}
 	}
 	topology, err := c.GetTopologyWithResponse(ctx, nil)
 	if err := is("GET topology", err, topology.StatusCode(), 200, topology.Body, topology.JSON200 != nil && len(*topology.JSON200.Routers) == 1); err != nil {
