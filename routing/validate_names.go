@@ -104,8 +104,8 @@ func (v *validator) sameBridge(r *Router, name string) link {
 	if l, used := v.fabricCalled(name); used && r.DPID() == 0 {
 		return l
 	}
-	if r.Bridge.Managed && len(here) == 0 {
-		if l, used := v.linkCalled(name); used {
+	if r.Bridge.Managed {
+		if l, used := v.linkCalled(name); used && l.of != (owner{KindRouter, r.ID}) { // a router with the same ID has an error already
 			return l
 		}
 	}

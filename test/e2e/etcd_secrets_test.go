@@ -31,7 +31,7 @@ func TestNoSecretsInLogs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const token, password = "a-secret-token", "a-secret-password"
+	const token, password = "a-secret-token-of-the-api", "a-secret-password"
 	c.file("token", token)
 	if err := os.Chmod(filepath.Join(c.dir, "token"), 0o600); err != nil {
 		t.Fatal(err)
