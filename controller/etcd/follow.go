@@ -79,7 +79,7 @@ type follower struct {
 	incoming chan response     // unbuffered: etcd's client has buffers
 	asks     chan struct{}     // capacity 1; full if etcd is to be asked for progress
 	asked    time.Time         // zero if no request for progress is open
-	heard    time.Time
+	silent   int       // ticks since etcd was heard. Time in which the follower itself was busy does not count
 	waiting  []*clientv3.Event // changes that some watches may not have passed yet
 	read     chan *reading     // capacity 1
 	reading  *reading          // the reading of more keys that runs, or nil
@@ -102,11 +102,12 @@ func (f *follower) watch(parent context.Context) error {
 	defer f.group.Wait()
 	defer cancel()
 	f.watches, f.incoming, f.asks, f.read = make(map[string]*watch), make(chan response), make(chan struct{}, 1), make(chan *reading, 1)
-	f.waiting, f.reading, f.joining, f.heard, f.asked = nil, nil, nil, time.Now(), time.Time{}
+	f.waiting, f.reading, f.joining, f.silent, f.asked = nil, nil, nil, 0, time.Time{}
 	f.group.Go(func() { f.askForProgress(ctx) })
 	f.begin(ctx)
 	f.due = true
-	tick := time.NewTicker(min(askEvery, f.cfg.Linger, f.cfg.HoldLinger))
+	every := min(askEvery, f.cfg.Linger, f.cfg.HoldLinger)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	var again <-chan time.Time // when to ask again
 	lastAsk := time.Now()
@@ -141,7 +142,7 @@ func (f *follower) watch(parent context.Context) error {
 				lastAsk = time.Now()
 				f.ask()
 			}
-			if time.Since(f.heard) <= silence {
+			if f.silent++; time.Duration(f.silent)*every <= silence {
 				continue
 			}
 			if !f.away {
@@ -205,7 +206,7 @@ func (f *follower) received(r response) (over bool, err error) {
 	case r.Err() != nil:
 		return true, f.gone(fmt.Errorf("follow %s: %w", f.Name(), r.Err()))
 	}
-	f.heard = time.Now()
+	f.silent = 0
 	f.pending = f.pending || f.away
 	if r.IsProgressNotify() {
 		f.asked = time.Time{}

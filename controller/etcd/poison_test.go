@@ -53,9 +53,10 @@ func TestPoisonOfEachKind(t *testing.T) {
 	c := client(t, e.Endpoints)
 	good := func(d *desk, when string) {
 		t.Helper()
-		if s := d.Intent(); !s.Has(ledger.Object{Kind: routing.KindPort, ID: "good"}) || s.Sources[0].Err != nil {
-			t.Fatalf("%s: another object is lost, or the source has failed: %v", when, s.Sources[0].Err)
+		if !d.Intent().Has(ledger.Object{Kind: routing.KindPort, ID: "good"}) {
+			t.Fatalf("%s: another object is lost", when)
 		}
+		lab.Eventually(t, time.Minute, "etcd to answer", func() error { return d.Intent().Sources[0].Err }) // a slow disk may make etcd pause
 	}
 	quarantined := func(d *desk, key string) error {
 		for _, q := range d.Intent().Quarantined() {
