@@ -73,6 +73,7 @@ func (c *Controller) join(w *world, s *session) arrival {
 
 func (c *Controller) attach(w *world, st *routerState, s *session) {
 	id := st.router.ID
+	s.probed = s.probed && w.lead // a session leads once it is probed
 	if old := st.session; old != nil {
 		old.displaced(s)
 	}
@@ -81,13 +82,13 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 		s.logMessages(c.messages.With(zap.String("router", id)))
 	}
 	st.attached(s)
-	if st == w.fabric && !w.recalled {
+	if st == w.fabric && !w.recalled && (s.probed || !w.lead) { // else probeAndLead reads them again
 		w.recall(s.places)
 	}
 	s.places = nil
 	c.programs(w, st.router)
 	w.dirty[id] = true
-	if w.lead && !s.probed {
+	if w.lead && !s.probed && (st == w.fabric || w.led) {
 		s.lead()
 	}
 }
@@ -140,21 +141,26 @@ var foreignPolicies = map[routing.Foreign]reconcile.Foreign{
 	routing.ForeignIgnore: reconcile.IgnoreForeign,
 }
 
-// takeOver makes all sessions lead, when this daemon stops standing by.
+// takeOver makes all sessions lead, when this daemon stops standing by. The fabric bridge comes first,
+// because it knows the hosts of machines, on which the flows of routers depend: the other daemon may
+// have changed them since this one read them.
 func (w *world) takeOver() {
 	w.lead, w.unjudgedAll = true, true
+	w.began, w.recalled = time.Now(), false
 	if w.hosts != nil {
 		w.hosts.Expect(time.Now())
 	}
 	if w.fabric != nil && w.fabric.session != nil {
-		w.fabric.session.lead() // the fabric bridge comes first, because it knows the hosts of machines, on which the flows of routers depend
-		return
+		w.fabric.session.lead()
 	}
-	w.leadRouters()
 }
 
-// leadRouters ends the standby of the sessions of routers.
+// leadRouters ends the standby of the sessions of routers, once the places of machines are known.
 func (w *world) leadRouters() {
+	if !w.lead || w.led {
+		return
+	}
+	w.led = true
 	for _, st := range w.routers {
 		if st.session != nil && !st.session.probed {
 			st.session.lead()
@@ -174,9 +180,6 @@ func (c *Controller) leave(w *world, s *session) {
 			st.attached(nil)
 			c.bridgePorts(st.router, nil)
 			w.unjudged[st.router.ID] = true
-			if st == w.fabric && w.lead {
-				w.leadRouters()
-			}
 		}
 	}
 }

@@ -85,8 +85,7 @@ func (c *Controller) probeAndLead(ctx context.Context, s *session) error {
 func (c *Controller) switchProbed(w *world, s *session, can compile.Capabilities, places []ofproto.FlowStats) {
 	s.can, s.probed = can, true
 	if w.fabric != nil && w.fabric.session == s {
-		w.recall(places) // places that were read during the standby may be outdated
-		w.leadRouters()
+		w.recall(places)
 	}
 	for id, st := range w.states() {
 		if st.session == s {

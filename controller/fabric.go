@@ -36,8 +36,8 @@ func (c *Controller) setFabric(w *world) (left *session) {
 		}
 		if w.plugged != nil {
 			w.move(w.hosts.SetOwn(w.plugged, w.lifecycle.Turns))
-			w.move(slices.Collect(w.intent.Index.Guests(w.host)))
 		}
+		w.move(slices.Collect(w.intent.Index.Guests(w.host)))
 		w.digest = topology.DigestOf(w.intent.Index)
 		w.hosts.SetIntent(w.digest.String())
 	case !spans && w.fabric != nil:
@@ -184,8 +184,7 @@ func (w *world) where(p routing.Port) routing.Port {
 	n, _ := w.intent.Index.Network(p.Network)
 	switch by := routing.CarrierOf(w.intent.Index, w.host, &n); {
 	case n.VNI != 0:
-		p.Host = w.hosts.Place(p.ID, p.Host)
-		if _, here := slices.BinarySearch(w.plugged, p.ID); p.Host == w.host && !here && w.plugged != nil {
+		if p.Host = w.hosts.Place(p.ID, p.Host); p.Host == w.host && !w.hosts.Here(p.ID) {
 			p.Host = "" // the intent expects it here
 		}
 	case by == routing.NotCarried || w.plugged == nil:
@@ -257,7 +256,6 @@ func (c *Controller) machinesPlugged(w *world, ports []string) {
 		w.move(w.hosts.SetOwn(ports, w.lifecycle.Turns))
 		if first {
 			w.moveTagged()
-			w.move(slices.Collect(w.intent.Index.Guests(w.host)))
 		}
 		c.keepTurns(w.hosts.Turns())
 	}

@@ -14,9 +14,10 @@ import (
 // uses them until the other hosts have reported their machines. Otherwise it would delete flows in
 // use, and then add them again.
 
-// recallTimeout is the maximum time after the start for which the daemon waits for the fabric
-// bridge to connect. It compiles no flows meanwhile.
-const recallTimeout = 5 * time.Second
+// recallTimeout is the maximum time after the start, or the takeover, for which the daemon waits for the
+// fabric bridge to connect. It compiles no flows meanwhile. Open vSwitch tries to connect about every second,
+// but may be very busy.
+const recallTimeout = 20 * time.Second
 
 // readPlaces returns the flows that have the places of machines, if the switch is the fabric bridge.
 func (s *session) readPlaces(ctx context.Context) (flows []ofproto.FlowStats, err error) {

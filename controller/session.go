@@ -168,10 +168,11 @@ func (c *Controller) introduce(ctx context.Context, s *session) (router string, 
 	} else {
 		s.monitored = true
 	}
+	leads := c.leads.Load() // before the places are read, because until then another daemon may change them
 	if s.places, err = s.readPlaces(ctx); err != nil {
 		return "", err
 	}
-	if c.leads.Load() {
+	if leads {
 		if s.can, err = s.probe(ctx); err != nil {
 			return "", err
 		}

@@ -44,9 +44,10 @@ type world struct {
 	unjudged    map[string]bool // routers with conditions that may have changed
 	unjudgedAll bool            // the conditions of all routers may have changed
 
-	began    time.Time // the daemon's start
-	recalled bool      // the fabric bridge has connected, see [world.recall]
+	began    time.Time // when the daemon started or took over
+	recalled bool      // the places of machines have been read since then, see [world.recall]
 	lead     bool      // this daemon leads and does not stand by
+	led      bool      // the sessions of routers lead too, see [world.leadRouters]
 
 	lifecycle lifecycle.Report
 	owners    compile.Owners // MAC addresses of the routers' addresses
@@ -128,6 +129,7 @@ func (c *Controller) compile(w *world) {
 	if w.intent != nil && c.unplaced(w) {
 		return
 	}
+	w.leadRouters()
 	for id := range w.dirty {
 		w.unjudged[id] = true
 		if st := w.state(id); st != nil && st.session != nil {

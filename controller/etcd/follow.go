@@ -79,7 +79,7 @@ type follower struct {
 	incoming chan response     // unbuffered: etcd's client has buffers
 	asks     chan struct{}     // capacity 1; full if etcd is to be asked for progress
 	asked    time.Time         // zero if no request for progress is open
-	silent   int       // ticks since etcd was heard. Time in which the follower itself was busy does not count
+	silent   int               // ticks since etcd was heard. Time in which the follower itself was busy does not count
 	waiting  []*clientv3.Event // changes that some watches may not have passed yet
 	read     chan *reading     // capacity 1
 	reading  *reading          // the reading of more keys that runs, or nil

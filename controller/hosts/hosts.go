@@ -195,6 +195,13 @@ func (t *Table) Place(port, intended string) string {
 	return intended
 }
 
+// Here reports whether the machine of a port is plugged in on this host. Before the first SetOwn, this
+// is so if the recalled place says it.
+func (t *Table) Here(port string) bool {
+	_, plugged := t.own[port]
+	return plugged || t.recalled[port] == t.self
+}
+
 // Reporters returns the hosts that report the machine of a port; the first has it. intended is the
 // host that the intent names, "" for none.
 func (t *Table) Reporters(port, intended string) []string { return t.claimants(port, intended) }

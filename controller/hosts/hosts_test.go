@@ -333,12 +333,18 @@ func TestRecall(t *testing.T) {
 		}
 		return changed
 	}
+	if !h1.Here("a") || h1.Here("b") || h1.Here("f") {
+		t.Error("only the machine of a is here")
+	}
 	exchange() // h2 does not know its machines yet
 	places(h1, map[string]string{"b": "h2", "c": "h2"})
 	if changed := h1.SetOwn([]string{"f"}, nil); !slices.Contains(changed, "a") || !slices.Contains(changed, "f") {
 		t.Errorf("changed: %v", changed)
 	}
 	places(h1, map[string]string{"a": "h9", "f": "h1"})
+	if h1.Here("a") || !h1.Here("f") {
+		t.Error("only the machine of f is here")
+	}
 	h2.SetOwn([]string{"b"}, nil)
 	if changed := exchange(); !slices.Contains(changed, "c") {
 		t.Errorf("changed: %v", changed)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ofdvr/ofdvr/test/lab"
@@ -141,6 +142,41 @@ func TestOwnDaemonRestarts(t *testing.T) {
 	}
 	traffic.end()
 	mustBeSame(t, before, f.programs())
+}
+
+// A daemon that starts, and cannot read the database yet, changes no flow. Before, it took machines for
+// plugged in that only the topology expects on its host.
+func TestDaemonStartsBeforeTheDatabaseAnswers(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, blueAndGreen)
+	f.serve(fleetTopology(2, blueAndGreen, []string{"b11", "b21@h1", "g12@h1"}))
+	for _, m := range []string{"b11", "b21"} { // not g12
+		f.plug(m)
+	}
+	f.settle()
+	f.acquainted(1)
+	h1 := f.hosts[0]
+	before := f.agedPrograms()
+	for _, s := range f.hosts {
+		s.daemon.Kill()
+	}
+	h1.Database().Signal(syscall.SIGSTOP)
+	h1.serve(h1.flags...)
+	h1.eventually("the switches to have all flows", func() error {
+		st := h1.status()
+		if r := st.Routers[0]; st.OVSDB.Connected || !r.Connected || r.FlowsInstalled == 0 || r.FlowsInstalled != r.FlowsWanted {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+	mods := h1.flowMods()
+	h1.Database().Signal(syscall.SIGCONT)
+	f.hosts[1].serve(f.hosts[1].flags...)
+	f.acquainted(1)
+	mustBeSame(t, before, f.programs())
+	if allowed := 2 * ofNeighbours(before["h1 "+bridge]); mods > allowed {
+		t.Errorf("%v flow mods before the database answered", mods)
+	}
 }
 
 // When the database of a host ends and starts again, no flow changes. Machines of other hosts lose
