@@ -155,7 +155,6 @@ func (g *guide) inline() {
 		"ofdvr etcd check":        "",
 		"ofdvr etcd export":       "",
 		"ofdvr etcd import":       "",
-		"ofdvr get":               "ofdvr get ports",
 		"ofdvr get hosts":         "ofdvr get hosts",
 		"ofdvr get ports -o wide": "ofdvr get ports -o wide",
 		"ofdvr trace":             "",

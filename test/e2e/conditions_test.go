@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -31,7 +33,8 @@ func (s *site) conditions(path string) []objectCondition {
 // stream.
 func (s *site) watchConditions() (next func(id string) []objectCondition) {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), "GET", "http://ofdvr/v1/watch?conditions=true", nil)
+	ctx, cancel := context.WithCancelCause(s.t.Context())
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://ofdvr/v1/watch?conditions=true", nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -43,6 +46,8 @@ func (s *site) watchConditions() (next func(id string) []objectCondition) {
 	lines := bufio.NewScanner(resp.Body)
 	return func(id string) []objectCondition {
 		s.t.Helper()
+		late := time.AfterFunc(patience, func() { cancel(fmt.Errorf("no change within %v", patience)) })
+		defer late.Stop()
 		for lines.Scan() {
 			var e struct {
 				ID, Op     string
@@ -57,7 +62,7 @@ func (s *site) watchConditions() (next func(id string) []objectCondition) {
 				}
 			}
 		}
-		s.t.Fatalf("the stream ended before the conditions of %s: %v", id, lines.Err())
+		s.t.Fatalf("the stream ended before the conditions of %s: %v (%v)", id, lines.Err(), context.Cause(ctx))
 		return nil
 	}
 }
@@ -95,7 +100,10 @@ func TestConditionsChange(t *testing.T) {
 		t.Errorf("vm1 was programmed at %v; the condition now has time %v and revision %d", vm1[1].Changed, now[1].Changed, now[1].Observed)
 	}
 	r1 := s.conditions("/v1/routers/r1")
-	s.vsctl("del-controller", bridge)
+	s.Switch().Kill()
+	if err := s.StartSwitch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for c := next("r1"); c[1].Status != "True" || !c[1].Changed.After(r1[1].Changed); c = next("r1") {
 		t.Logf("conditions of r1: %+v", c)
 	}

@@ -47,9 +47,9 @@ func Isolated() bool { return os.Getenv(StageEnv) == stageInside }
 func Isolate() error {
 	switch os.Getenv(StageEnv) {
 	case stageInside:
-		// make test sets GOGC for the tests themselves. The daemon uses Go's default, because
-		// its memory is measured.
-		return os.Unsetenv("GOGC")
+		// make test sets GOGC and GOMEMLIMIT for the tests themselves. The daemon uses Go's defaults,
+		// because its memory is measured.
+		return errors.Join(os.Unsetenv("GOGC"), os.Unsetenv("GOMEMLIMIT"))
 	case stageInit:
 		return initBubble()
 	}

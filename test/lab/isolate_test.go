@@ -47,7 +47,7 @@ func victim(end string) error {
 		return err
 	}
 	if end == "GOGC" {
-		out, err := h.Run(ctx, "sh", "-c", "echo program $1, host $GOGC", "sh", strconv.Itoa(debug.SetGCPercent(-1)))
+		out, err := h.Run(ctx, "sh", "-c", "echo program $1, host $GOGC$GOMEMLIMIT", "sh", strconv.Itoa(debug.SetGCPercent(-1)))
 		fmt.Print(out)
 		return err
 	}
@@ -82,11 +82,11 @@ func victimCommand(end string) *exec.Cmd {
 	return cmd
 }
 
-// GOGC applies to the program in a bubble, but not to programs on its hosts.
+// GOGC and GOMEMLIMIT apply to the program in a bubble, but not to programs on its hosts.
 func TestGOGCIsForTheProgram(t *testing.T) {
 	lab.Require(t)
 	cmd := victimCommand("GOGC")
-	cmd.Env = append(cmd.Env, "GOGC=77")
+	cmd.Env = append(cmd.Env, "GOGC=77", "GOMEMLIMIT=9GiB")
 	if out, err := cmd.Output(); err != nil || string(out) != "program 77, host\n" {
 		t.Errorf("got %q, %v", out, err)
 	}
