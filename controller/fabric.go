@@ -152,26 +152,9 @@ func (w *world) placedAfter(x, y *routing.Index) *routing.Index {
 	if w.hosts == nil {
 		return y
 	}
-	var change routing.Change
-	for old, now := range x.Difference(y) {
-		switch {
-		case now.Host != nil:
-			change.Put.Hosts = append(change.Put.Hosts, *now.Host)
-		case now.Network != nil:
-			change.Put.Networks = append(change.Put.Networks, *now.Network)
-		case now.Router != nil:
-			change.Put.Routers = append(change.Put.Routers, *now.Router)
-		case now.Port != nil:
-			change.Put.Ports = append(change.Put.Ports, w.where(*now.Port))
-		case old.Host != nil:
-			change.Delete.Hosts = append(change.Delete.Hosts, old.Host.ID)
-		case old.Network != nil:
-			change.Delete.Networks = append(change.Delete.Networks, old.Network.ID)
-		case old.Router != nil:
-			change.Delete.Routers = append(change.Delete.Routers, old.Router.ID)
-		case old.Port != nil:
-			change.Delete.Ports = append(change.Delete.Ports, old.Port.ID)
-		}
+	change := x.ChangeTo(y)
+	for i := range change.Put.Ports {
+		change.Put.Ports[i] = w.where(change.Put.Ports[i])
 	}
 	return w.placed.With(change)
 }

@@ -71,3 +71,28 @@ func (x *Index) Difference(y *Index) iter.Seq2[Piece, Piece] {
 		}
 	}
 }
+
+// ChangeTo returns the change from x to y.
+func (x *Index) ChangeTo(y *Index) (c Change) {
+	for old, now := range x.Difference(y) {
+		switch {
+		case now.Host != nil:
+			c.Put.Hosts = append(c.Put.Hosts, *now.Host)
+		case now.Network != nil:
+			c.Put.Networks = append(c.Put.Networks, *now.Network)
+		case now.Router != nil:
+			c.Put.Routers = append(c.Put.Routers, *now.Router)
+		case now.Port != nil:
+			c.Put.Ports = append(c.Put.Ports, *now.Port)
+		case old.Host != nil:
+			c.Delete.Hosts = append(c.Delete.Hosts, old.Host.ID)
+		case old.Network != nil:
+			c.Delete.Networks = append(c.Delete.Networks, old.Network.ID)
+		case old.Router != nil:
+			c.Delete.Routers = append(c.Delete.Routers, old.Router.ID)
+		case old.Port != nil:
+			c.Delete.Ports = append(c.Delete.Ports, old.Port.ID)
+		}
+	}
+	return c
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/etcd"
 	"github.com/ofdvr/ofdvr/controller/hosts"
+	"github.com/ofdvr/ofdvr/controller/localcopy"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -77,12 +78,8 @@ func (k *intentKeeper) runMember(ctx context.Context, lead <-chan struct{}, c *c
 	if k.member == nil {
 		return nil
 	}
-	if lead != nil {
-		select {
-		case <-lead:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	if err := awaitLead(ctx, lead); err != nil {
+		return err
 	}
 	return k.member.Run(ctx, node{c})
 }
@@ -113,6 +110,7 @@ func (n node) State(ctx context.Context) (etcd.State, error) {
 type shared struct {
 	measured
 	member *etcd.Member
+	copy   *localcopy.Copy // may be nil
 }
 
 // Status adds what etcd has about the hosts.
@@ -122,6 +120,9 @@ func (s shared) Status(ctx context.Context) (controller.Status, error) {
 		return st, err
 	}
 	st.Problems = append(st.Problems, s.member.Problems()...)
+	if s.copy != nil && s.copy.Problem() != nil {
+		st.Problems = append(st.Problems, "no copy of the intent is kept on this host's disk, for a start without etcd: "+s.copy.Problem().Error())
+	}
 	alive, err := s.member.Alive(ctx)
 	if err != nil {
 		return st, nil // the status says already that etcd does not answer

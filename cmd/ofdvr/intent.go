@@ -16,6 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/controller/etcd"
 	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/controller/localcopy"
 	"github.com/ofdvr/ofdvr/controller/store"
 	"github.com/ofdvr/ofdvr/controller/topologyfile"
 	"github.com/ofdvr/ofdvr/routing"
@@ -30,8 +31,9 @@ type intentKeeper struct {
 	file   *topologyfile.File // nil if not configured
 	first  *ledger.Contents   // contents of file, until the ledger has loaded them
 	close  func()
-	shared *etcd.Store  // nil without etcd
-	member *etcd.Member // nil without etcd
+	shared *etcd.Store     // nil without etcd
+	member *etcd.Member    // nil without etcd
+	copy   *localcopy.Copy // nil without etcd or --state-dir
 
 	commit  func(func() error) error    // calls a function that commits to the store, and records the commit
 	store   atomic.Pointer[store.Store] // nil if not open
@@ -64,7 +66,11 @@ func (k *intentKeeper) open(ctx context.Context, leads bool) error {
 			return err
 		}
 		cfg.Write = k.member
-		cfg.Sources = append(cfg.Sources, k.member)
+		if k.o.stateDir != "" {
+			k.copy = localcopy.New(filepath.Join(k.o.stateDir, "etcd"), localcopy.Origin{Endpoints: k.o.etcd.endpoints, Prefix: k.o.etcd.prefix}, k.log)
+			cfg.Write = k.copy.Over(k.member)
+		}
+		cfg.Sources = append(cfg.Sources, cfg.Write)
 	case k.o.stateDir == "":
 	case leads:
 		cfg.Write = stored{k}
@@ -75,6 +81,47 @@ func (k *intentKeeper) open(ctx context.Context, leads bool) error {
 	var err error
 	k.Ledger, err = ledger.Open(ctx, cfg)
 	return err
+}
+
+// Run runs the ledger. Each intent goes to the controller and to the copy.
+func (k *intentKeeper) Run(ctx context.Context, c ledger.Reader) error {
+	if k.copy == nil {
+		return k.Ledger.Run(ctx, c)
+	}
+	return k.Ledger.Run(ctx, readers{c, k.copy})
+}
+
+type readers []ledger.Reader
+
+// Load implements [ledger.Reader].
+func (all readers) Load(in *ledger.Intent, touched []string) {
+	for _, r := range all {
+		r.Load(in, touched)
+	}
+}
+
+// runCopy writes the copy, if there is one, from the time when this daemon leads.
+func (k *intentKeeper) runCopy(ctx context.Context, lead <-chan struct{}) error {
+	if k.copy == nil {
+		return nil
+	}
+	if err := awaitLead(ctx, lead); err != nil {
+		return err
+	}
+	return k.copy.Run(ctx, k.Intent)
+}
+
+// awaitLead waits until this daemon leads. lead is nil if it leads already.
+func awaitLead(ctx context.Context, lead <-chan struct{}) error {
+	if lead == nil {
+		return nil
+	}
+	select {
+	case <-lead:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // current returns a function that reports whether the latest version of the topology file was read.

@@ -17,12 +17,8 @@ func (k *intentKeeper) others(host string) api.Others {
 
 // answer answers the questions of other hosts until ctx is done. It begins when this daemon leads.
 func (k *intentKeeper) answer(ctx context.Context, lead <-chan struct{}, host string, answer inquiry.Answerer) error {
-	if lead != nil {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-lead:
-		}
+	if err := awaitLead(ctx, lead); err != nil {
+		return err
 	}
 	if k.shared == nil {
 		<-ctx.Done()

@@ -93,8 +93,8 @@ its progress and its health to systemd (sd_notify(3)).`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.topology, "topology", "", "topology `FILE`. Objects that it declares can be changed only in this file")
-	f.StringVar(&o.stateDir, "state-dir", defaultStateDir, "`DIRECTORY` of the store of objects written through the API; \"\" for no store. The directory must belong to root or the daemon's user, and no other user may be able to write to it or replace it")
-	o.etcd.flags(f, ": the intent that all hosts share. Writes through the API go there, and the store of --state-dir is not used")
+	f.StringVar(&o.stateDir, "state-dir", defaultStateDir, "`DIRECTORY` of the store of objects written through the API or, with --etcd, of the copy of its objects for a start without it; \"\" for neither. The directory must belong to root or the daemon's user, and no other user may be able to write to it or replace it")
+	o.etcd.flags(f, ": the intent that all hosts share. Writes through the API go there, and the own store of --state-dir is not used")
 	f.StringSliceVar(&o.openflow, "openflow", []string{defaultOpenFlow}, "OpenFlow `ENDPOINT,...`: the daemon listens on tcp:ADDRESS:PORT, ssl:ADDRESS:PORT and punix:PATH, and connects to unix:PATH. Managed bridges connect to the first tcp: or ssl: endpoint")
 	f.StringVar(&o.tls.PrivateKey, "private-key", "", "PEM `FILE` with the daemon's private key, for ssl: endpoints")
 	f.StringVar(&o.tls.Certificate, "certificate", "", "PEM `FILE` with the daemon's certificate, for ssl: endpoints")
@@ -210,7 +210,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	rates := history.New()
 	var switches api.Switches = measured{c, rates}
 	if intent.member != nil {
-		switches = shared{measured{c, rates}, intent.member}
+		switches = shared{measured{c, rates}, intent.member, intent.copy}
 	}
 	d.handler = api.Handler(intent, switches, log, version(), d.bodyLimited, intent.others(o.host))
 	if lead == nil {
@@ -225,6 +225,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	g.Go(func() error { return intent.Run(ctx, c) })
 	g.Go(func() error { return intent.survey(ctx, lead, surveyed) })
 	g.Go(func() error { return intent.runMember(ctx, lead, c) })
+	g.Go(func() error { return intent.runCopy(ctx, lead) })
 	g.Go(func() error { return intent.reloadOn(ctx, hangup) })
 	g.Go(func() error { return intent.answer(ctx, lead, o.host, api.Answerer(d.handler, version())) })
 	g.Go(func() error { return rates.Run(ctx, c.Glance) })

@@ -19,12 +19,8 @@ const surveyRetry = time.Second
 // If not, the store lacks no objects, and survey marks it as complete. Then it closes surveyed. A
 // complete store needs no survey. The survey begins when lead is closed, or at once if lead is nil.
 func (k *intentKeeper) survey(ctx context.Context, lead <-chan struct{}, surveyed chan<- struct{}) error {
-	if lead != nil {
-		select {
-		case <-lead:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	if err := awaitLead(ctx, lead); err != nil {
+		return err
 	}
 	if k.Intent().Whole || k.o.ovsdb == "" { // without a database, ofdvr makes no bridges
 		close(surveyed)

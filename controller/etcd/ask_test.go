@@ -127,8 +127,12 @@ func TestAsk(t *testing.T) {
 	}
 	q.To = nil
 	lab.Eventually(t, time.Minute, "the slow host to get a question", func() error {
-		if got := askAll(t, s, time.Second, q, "h1", "slow"); !strings.Contains(got["slow"], "no answer within") || !strings.Contains(got["slow"], "too slow") || got["h1"] != "h1 status y" {
+		got := askAll(t, s, time.Second, q, "h1", "slow")
+		if !strings.Contains(got["slow"], "no answer within") || !strings.Contains(got["slow"], "too slow") {
 			t.Fatalf("with a slow host: %q", got)
+		}
+		if got["h1"] != "h1 status y" { // the machine is too busy for a second
+			return fmt.Errorf("with a slow host: %q", got)
 		}
 		select {
 		case <-slow:

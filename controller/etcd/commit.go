@@ -20,6 +20,10 @@ type replacement struct {
 	broken        string // the key of an object before that cannot be parsed
 }
 
+// maxOps is the number of operations up to which etcd is asked for a transaction. etcd's own limit,
+// --max-txn-ops, is usually far lower.
+const maxOps = 10_000
+
 // Commit writes changes in one transaction. It fails with [ledger.ErrStale] if another writer has
 // changed an object on which the changes depend after revision b.Seen.
 func (s *Store) Commit(ctx context.Context, b ledger.Base, changes ...routing.Change) (uint64, error) {
@@ -31,6 +35,9 @@ func (s *Store) Commit(ctx context.Context, b ledger.Base, changes ...routing.Ch
 		}
 		t := transaction{prefix: s.cfg.Prefix, seen: int64(b.Seen)}
 		t.write(all, b.Complete)
+		if len(t.do) > maxOps {
+			return 0, fmt.Errorf("%w: it has %d operations, more than %d; apply it in parts", ledger.ErrTooLarge, len(t.do), maxOps)
+		}
 		limited, cancel := context.WithTimeout(ctx, requestTimeout)
 		resp, err := s.client.Txn(limited).If(t.compare...).Then(t.do...).Else(t.read...).Commit()
 		cancel()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -162,7 +163,8 @@ func topology() string {
 		to, hop, _ := strings.Cut(r, " via ")
 		fmt.Fprintf(&rs, "      - {destination: %q, nexthop: %q}\n", to, hop)
 	}
-	return "networks:\n" + ns.String() + "routers:\n  - id: r1\n    interfaces:\n" + is.String() + "    routes:\n" + rs.String() + "ports:\n" + ps.String()
+	// The limits of the flows are never reached, like those of the kernel, see tuning.
+	return "networks:\n" + ns.String() + "routers:\n  - id: r1\n    answer_rate: 1000000\n    unknown_rate: 1000000\n    interfaces:\n" + is.String() + "    routes:\n" + rs.String() + "ports:\n" + ps.String()
 }
 
 // A world has the packets that are sent on both sides.
@@ -182,8 +184,14 @@ func newWorld(seed uint64, packets int) *world {
 	spent := func(a netip.Addr, n int) bool {
 		return unresolved(a) && used[a] != 0 && n-used[a] < respite
 	}
+	refusals := make(map[netip.Addr]int)
 	for n := 1; n <= packets; n++ {
 		p := newPacket(seed, n)
+		if refused(p.ip.dst) {
+			if refusals[p.ip.src] += len(p.frames); refusals[p.ip.src] > maxRefusals {
+				continue
+			}
+		}
 		if spent(p.ip.src, n) || spent(p.ip.dst, n) {
 			continue
 		}
@@ -198,6 +206,30 @@ func newWorld(seed uint64, packets int) *world {
 		w.packets = append(w.packets, p)
 	}
 	return w
+}
+
+// maxRefusals is the number of packets that the kernel refuses without a pause with an answer to their
+// source. After them, it answers one packet a second, and this cannot be turned off for a namespace
+// (Linux, net/ipv4/route.c, ip_error).
+const maxRefusals = 5
+
+// refused reports whether the kernel refuses packets to an IPv4 address, because there is no route to it or
+// because the route says so.
+func refused(a netip.Addr) bool {
+	if !a.Is4() {
+		return false
+	}
+	for _, o := range others {
+		if p, err := netip.ParsePrefix(o.prefix); err == nil && p.Contains(a) && (strings.Contains(o.what, "unreachable") || strings.Contains(o.what, "prohibit")) {
+			return true
+		}
+	}
+	for _, r := range routes {
+		if r.destination.Contains(a) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(networks, func(n *network) bool { return netip.PrefixFrom(n.host4(1), 24).Masked().Contains(a) })
 }
 
 // A side is a host with the machines and one of the two routers.

@@ -9,11 +9,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
 	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,7 +25,14 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-func TestMain(m *testing.M) { lab.Main(m) }
+// TestMain makes one more test run at a time than there are processors, because most of the time tests
+// wait. The flag -parallel sets another number.
+func TestMain(m *testing.M) {
+	if os.Getenv("OFDVR_GUEST") != "emulated" {
+		flag.Set("test.parallel", strconv.Itoa(1+runtime.GOMAXPROCS(0)))
+	}
+	lab.Main(m)
+}
 
 // patience is the time limit of each wait of a test. No test passes because of it: it only ends waits
 // for what never comes. With emulated processors, everything takes several times as long.
