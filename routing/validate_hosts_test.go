@@ -107,6 +107,13 @@ networks[3].id: the name "fi-3fa85f64-57" for the patch port on the integration 
 		{"external bridge of another switch", func(m *routing.Model) {
 			m.Routers = append(m.Routers, routing.Router{ID: "r2", Bridge: routing.Bridge{Name: "br-fabric", DatapathID: 7}})
 		}, ""},
+		{"bridges named like a tunnel port", func(m *routing.Model) {
+			m.Routers[0].Bridge.Name = "ft-vxlan"
+			m.Routers = append([]routing.Router{{ID: "r0", Bridge: routing.Bridge{Name: "ft-vxlan", DatapathID: 7}}}, m.Routers...)
+		}, `routers[1].bridge.name: bridge "ft-vxlan" is already used by the tunnel port of hosts`},
+		{"tap named like the router's bridge", func(m *routing.Model) {
+			m.Routers[0].Bridge.Name, m.Routers[0].Interfaces[0].TapPort = "same", "same"
+		}, `routers[0].interfaces[0].tap_port: the name "same" for the tap is already used by the bridge of router "r1"`},
 		{"tap named like a tunnel port", func(m *routing.Model) { m.Routers[0].Interfaces[0].TapPort = "ft-vxlan" },
 			`routers[0].interfaces[0].tap_port: the name "ft-vxlan" for the tap is already used by the tunnel port of hosts`},
 		{"tap named like a fabric port", func(m *routing.Model) { m.Routers[0].Interfaces[0].TapPort = "fi-blue" },
@@ -152,6 +159,13 @@ func TestHostsAndRoutersConflict(t *testing.T) {
 		{"external bridge named like the fabric", func(m *routing.Model) {
 			m.Routers[0] = routing.Router{ID: "r1", Fallback: routing.FallbackNone, Bridge: routing.Bridge{Name: "br-fabric"}}
 		}, `hosts[0].tunnel: the name "br-fabric", which hosts with a tunnel need, is already used by router "r1"`},
+		{"bridges named like a tunnel port", func(m *routing.Model) {
+			m.Routers[0].Bridge.Name = "ft-vxlan"
+			m.Routers = append([]routing.Router{{ID: "r0", Bridge: routing.Bridge{Name: "ft-vxlan", DatapathID: 7}}}, m.Routers...)
+		}, `routers[1].bridge.name: bridge "ft-vxlan" is already used by the tunnel port of hosts`},
+		{"tap named like the router's bridge", func(m *routing.Model) {
+			m.Routers[0].Bridge.Name, m.Routers[0].Interfaces[0].TapPort = "same", "same"
+		}, `routers[0].interfaces[0].tap_port: the name "same" for the tap is already used by the bridge of router "r1"`},
 		{"tap named like a tunnel port", func(m *routing.Model) { m.Routers[0].Interfaces[0].TapPort = "ft-geneve" },
 			`hosts[0].tunnel: the name "ft-geneve", which hosts with a tunnel need, is already used by the tap of interface "r1-blue"`},
 	} {
