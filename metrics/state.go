@@ -17,6 +17,7 @@ type State struct {
 	FileMistakes int            // mistakes in the latest version of the topology file
 	Store        *Store         // nil if no store is configured
 	OVSDB        *OVSDB         // nil if no OVSDB is configured
+	Etcd         *Etcd          // nil if no etcd is configured
 	Standby      bool
 	Problems     int      // problems that do not belong to a router
 	States       []string // all possible values of Router.State
@@ -30,6 +31,14 @@ type State struct {
 
 // An OVSDB is the connection to ovsdb-server.
 type OVSDB struct{ Connected bool }
+
+// An Etcd is the store that hosts share.
+type Etcd struct {
+	Connected bool   // etcd answers
+	CopyUsed  bool   // the intent is the copy on this host's disk
+	Revision  uint64 // of etcd, that the intent includes; 0 while the copy is used
+	Events    int64  // changed keys that etcd has reported
+}
 
 // A Host is another host of the intent with a tunnel.
 type Host struct {
@@ -144,6 +153,10 @@ var (
 	descLost           = desc("fabric_dropped_packets_total", "Packets that the fabric bridge dropped, by reason: unknown (no port has the MAC address of the destination), broadcast (the key broadcast of the network excludes it), elsewhere (another host sent a packet for a machine that is not on this host, or not known), crowded (a machine that is not declared, beyond 1024 of them on this host and one network), "+
 		"imposter (another host sent a packet with the MAC address of a machine of this host), forged (ARP requests whose sender's MAC address is zero or multicast), flood (broadcasts beyond 1000 a second on one network), hello (messages of other daemons beyond 5000 a second), unmatched (no other flow matched).", "reason")
 	descOVSDB     = desc("ovsdb_connected", "1 if connected to ovsdb-server, else 0; absent if no OVSDB is configured.")
+	descEtcd      = desc("etcd_connected", "1 if etcd answers, else 0; absent without etcd.")
+	descCopy      = desc("etcd_copy_used", "1 if the intent is the copy on this host's disk, because etcd has not answered since the start, else 0; absent without etcd.")
+	descKeys      = desc("etcd_revision", "Revision of etcd that the intent includes; 0 while the copy is used; absent without etcd.")
+	descEvents    = desc("etcd_events_total", "Changes of keys that etcd has reported to this host.")
 	descConnected = desc("router_connected", "1 if the router's bridge is connected, else 0.", byRouter...)
 	descDesired   = desc("router_flows_desired", "Flows that the router's bridge should hold.", byRouter...)
 	descInstalled = desc("router_flows_installed", "Desired flows that the switch has confirmed.", byRouter...)
@@ -184,7 +197,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descRevision, descObjects, descHeld, descMachines, descProblems, descMistakes, descWritable, descSize, descFree, descBridges, descOVSDB, descHeard, descPlugged,
+		descRevision, descObjects, descHeld, descMachines, descProblems, descMistakes, descWritable, descSize, descFree, descBridges, descOVSDB, descEtcd, descCopy, descKeys, descEvents, descHeard, descPlugged,
 		descSentPackets, descSentBytes, descCarriedPackets, descCarriedBytes, descLost, descConnected,
 		descDesired, descInstalled, descRefused, descForeign, descState, descUnsent, descRequests, descAge, descDropped, descStandby,
 		descReceivedPackets, descReceivedBytes, descPackets, descBytes, descKernelPackets, descKernelBytes,
@@ -235,6 +248,12 @@ func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	if s.OVSDB != nil {
 		ch.gauge(descOVSDB, number(s.OVSDB.Connected))
+	}
+	if e := s.Etcd; e != nil {
+		ch.gauge(descEtcd, number(e.Connected))
+		ch.gauge(descCopy, number(e.CopyUsed))
+		ch.gauge(descKeys, float64(e.Revision))
+		ch.counter(descEvents, uint64(e.Events))
 	}
 	for _, h := range s.Hosts {
 		ch.gauge(descHeard, number(h.Heard), h.ID)

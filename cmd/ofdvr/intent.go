@@ -19,6 +19,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/localcopy"
 	"github.com/ofdvr/ofdvr/controller/store"
 	"github.com/ofdvr/ofdvr/controller/topologyfile"
+	"github.com/ofdvr/ofdvr/metrics"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
@@ -186,6 +187,16 @@ func (k *intentKeeper) size() (store.Size, bool) {
 		return s.Size(), true
 	}
 	return store.Size{}, false
+}
+
+// etcdState returns the state of etcd, nil without etcd.
+func (k *intentKeeper) etcdState() *metrics.Etcd {
+	for _, s := range k.Intent().Sources {
+		if s.Role == ledger.Shared {
+			return &metrics.Etcd{Connected: s.Err == nil, CopyUsed: k.copy != nil && k.copy.Used(), Revision: s.Revision, Events: k.shared.Events()}
+		}
+	}
+	return nil
 }
 
 // adopt opens the store of the former leader and makes the ledger use it.

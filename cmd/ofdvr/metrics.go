@@ -6,7 +6,6 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/counters"
-	"github.com/ofdvr/ofdvr/controller/store"
 	"github.com/ofdvr/ofdvr/metrics"
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
@@ -18,8 +17,9 @@ var routeActions = map[string][]compile.Role{
 	"dropped": {compile.RoleBlackhole},
 }
 
-// metricsState returns a function that reads the values of metrics from c and from the store.
-func metricsState(c *controller.Controller, size func() (store.Size, bool)) func(context.Context) (metrics.State, error) {
+// metricsState returns a function that reads the values of metrics from c and from the sources of the
+// intent.
+func metricsState(c *controller.Controller, k *intentKeeper) func(context.Context) (metrics.State, error) {
 	return func(ctx context.Context) (metrics.State, error) {
 		s, err := c.Status(ctx)
 		n, err2 := c.Counters(ctx)
@@ -45,12 +45,13 @@ func metricsState(c *controller.Controller, size func() (store.Size, bool)) func
 		if in.File != nil {
 			out.FileMistakes += len(in.File.Mistakes)
 		}
-		if file, ok := size(); ok && in.Store != nil {
+		if file, ok := k.size(); ok && in.Store != nil {
 			out.Store = &metrics.Store{Writable: in.Store.Mistakes == nil, Bytes: file.Bytes, FreeBytes: file.Free}
 		}
 		if s.OVSDB != nil {
 			out.OVSDB = &metrics.OVSDB{Connected: s.OVSDB.Connected}
 		}
+		out.Etcd = k.etcdState()
 		counted := make(map[string]*counters.Router, len(n.Routers))
 		for i := range n.Routers {
 			counted[n.Routers[i].Router] = &n.Routers[i]

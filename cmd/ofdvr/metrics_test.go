@@ -27,7 +27,7 @@ func registered(t *testing.T) *prometheus.Registry {
 	events.Requests(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 	reg.MustRegister(metrics.NewState(func(context.Context) (metrics.State, error) {
 		out := metrics.State{
-			Objects: map[string]int{"network": 1}, Quarantined: map[string]int{"network": 1}, States: controller.RouterStates(), Store: &metrics.Store{}, OVSDB: &metrics.OVSDB{},
+			Objects: map[string]int{"network": 1}, Quarantined: map[string]int{"network": 1}, States: controller.RouterStates(), Store: &metrics.Store{}, OVSDB: &metrics.OVSDB{}, Etcd: &metrics.Etcd{},
 			Machines: map[string]int{"seen": 1, "elsewhere": 1}, Ports: []metrics.Port{{Router: "r", Interface: "i", ID: "p"}},
 			Hosts: []metrics.Host{{ID: "h"}}, Fabric: &metrics.Fabric{Dropped: counters.ByRole{}.Lost()},
 		}

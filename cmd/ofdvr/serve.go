@@ -200,7 +200,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	if err != nil {
 		return err
 	}
-	reg.MustRegister(metrics.NewState(metricsState(c, intent.size)))
+	reg.MustRegister(metrics.NewState(metricsState(c, intent)))
 
 	stopping := errors.New("stopping")
 	parent := ctx

@@ -52,6 +52,7 @@ type Copy struct {
 
 	wake    chan struct{} // capacity 1; full if the intent has changed
 	problem atomic.Pointer[error]
+	used    atomic.Bool
 }
 
 // New returns the Copy in a directory, which need not exist.
@@ -74,6 +75,10 @@ func (c *Copy) Problem() error {
 	}
 	return nil
 }
+
+// Used reports whether the store made by Over has the objects of the copy, because it could not be read
+// since the start.
+func (c *Copy) Used() bool { return c.used.Load() }
 
 // Run writes the intent at the start and after each call of Load, at most once a second, until ctx is
 // done. Only one process at a time may run it.
@@ -232,7 +237,11 @@ type backed struct {
 // Load implements [ledger.Source].
 func (b *backed) Load(ctx context.Context) (ledger.Contents, error) {
 	if b.started {
-		return b.Store.Load(ctx)
+		contents, err := b.Store.Load(ctx)
+		if err == nil && contents.Err == nil {
+			b.copy.used.Store(false)
+		}
+		return contents, err
 	}
 	b.started = true
 	m, at, err := b.copy.read()
@@ -249,5 +258,6 @@ func (b *backed) Load(ctx context.Context) (ledger.Contents, error) {
 		return contents, err
 	}
 	why := fmt.Errorf("%w; in use is the copy on this host's disk of %s", cmp.Or(contents.Err, err), at.Format(time.DateTime))
+	b.copy.used.Store(true)
 	return ledger.Contents{Model: m, Loaded: at, Err: why, Warnings: contents.Warnings, Loading: contents.Loading, Span: contents.Span}, nil
 }

@@ -125,6 +125,9 @@ func TestStartsWithoutEtcd(t *testing.T) {
 	if c := in.Index.ChangeTo(want); c.Len() > 0 {
 		t.Errorf("without etcd, the intent lacks %+v", c)
 	}
+	if !h.copy.Used() {
+		t.Error("the copy is not said to be used")
+	}
 	if err := in.Sources[0].Err; in.Complete || err == nil || !strings.Contains(err.Error(), "copy on this host's disk") {
 		t.Errorf("without etcd: complete %v, error %v", in.Complete, err)
 	}
@@ -137,6 +140,9 @@ func TestStartsWithoutEtcd(t *testing.T) {
 	}
 	lab.Eventually(t, time.Minute, "etcd to be read", func() error { return h.Intent().Sources[0].Err })
 	h.write(ledger.Delete(portNamed("a"), false))
+	if h.copy.Used() {
+		t.Error("the copy is said to be used still")
+	}
 	if h.Intent().Has(portNamed("a")) {
 		t.Error("the port is still there")
 	}

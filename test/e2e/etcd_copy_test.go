@@ -51,6 +51,8 @@ func TestHostStartsWithoutEtcd(t *testing.T) {
 		t.Errorf("problems: %q", st.Problems)
 	}
 	mustHave(t, h1.ofdvr(0, "status"), "in use is the copy on this host's disk")
+	h1.metric(0, "ofdvr_etcd_connected")
+	h1.metric(1, "ofdvr_etcd_copy_used")
 	etcd.Signal(syscall.SIGCONT)
 	h1.eventually("etcd to answer", func() error {
 		if st := h1.status(); len(st.Problems) > 0 {
@@ -58,6 +60,8 @@ func TestHostStartsWithoutEtcd(t *testing.T) {
 		}
 		return nil
 	})
+	h1.metric(1, "ofdvr_etcd_connected")
+	h1.metric(0, "ofdvr_etcd_copy_used")
 	h1.ofdvr(0, "delete", "port", "g12", "--wait")
 	f.settle()
 	if out := h1.ofdvr(0, "get", "ports"); strings.Contains(out, "g12") || !strings.Contains(out, "g21") {
