@@ -44,6 +44,7 @@ func TestMachineOfNoNetwork(t *testing.T) {
 			}
 			return nil
 		})
+		s.vsctl("set", "open_vswitch", ".", "external_ids:test-tag="+want) // returns when ovs-vswitchd has read it, and so the tag
 	}
 	for name, without := range map[string]string{
 		"port removed":        intent,
