@@ -14,7 +14,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A courier sends packets between machines. Each machine sends one every few milliseconds.
+// A courier sends packets between machines. Each machine sends one every few milliseconds, but not while
+// many are on their way: the queues on the path hold some hundred packets, and a machine that runs many
+// tests may leave an Open vSwitch without a processor for half a second.
 type courier struct {
 	t     *testing.T
 	flows []*flowing
@@ -31,6 +33,21 @@ type flowing struct {
 	conn net.PacketConn
 	to   net.Addr
 	got  []bool // by sequence number
+
+	newest int       // the highest number that has arrived
+	heard  time.Time // when one arrived last
+}
+
+const (
+	underWay = 8               // packets of a flow
+	deadFor  = 2 * time.Second // a flow that no packet has passed for so long counts as dead: nothing waits for it
+)
+
+// behind reports whether many packets are on their way. The caller holds s.mu.
+func (s *courier) behind() bool {
+	return slices.ContainsFunc(s.flows, func(fl *flowing) bool {
+		return s.sent-1-fl.newest > underWay && time.Since(fl.heard) < deadFor
+	})
 }
 
 // courier starts a courier for pairs of the form "from>to", with both IP versions. It ends with the
@@ -50,7 +67,7 @@ func (f *fleet) courier(t *testing.T, pairs ...string) *courier {
 				t.Cleanup(func() { conn.Close() })
 				ends[k] = conn
 			}
-			fl := &flowing{name: fmt.Sprintf("%s (%s)", pair, udp), conn: ends[0], to: ends[1].LocalAddr()}
+			fl := &flowing{name: fmt.Sprintf("%s (%s)", pair, udp), conn: ends[0], to: ends[1].LocalAddr(), newest: -1, heard: time.Now()}
 			s.flows = append(s.flows, fl)
 			go s.receive(fl, ends[1])
 		}
@@ -70,6 +87,10 @@ func (s *courier) send() {
 		case <-tick.C:
 		}
 		s.mu.Lock()
+		if s.behind() {
+			s.mu.Unlock()
+			continue
+		}
 		for _, fl := range s.flows {
 			fl.got = append(fl.got, false)
 		}
@@ -91,8 +112,10 @@ func (s *courier) receive(fl *flowing, conn net.PacketConn) {
 			return
 		}
 		if n == 4 {
+			number := int(binary.BigEndian.Uint32(b))
 			s.mu.Lock()
-			fl.got[binary.BigEndian.Uint32(b)] = true
+			fl.got[number] = true
+			fl.newest, fl.heard = max(fl.newest, number), time.Now()
 			s.mu.Unlock()
 		}
 	}
