@@ -23,8 +23,9 @@ type place struct {
 	dev, ino uint64
 }
 
-// follow returns the trail of an absolute path. If a change makes the path lead to another file, or
-// to no file, it changes a name in one of the directories, or one of the places.
+// follow returns the trail of an absolute path. Each change after which the path leads to another file,
+// or to no file, is visible in the trail: a name in one of its directories has changed, or one of its
+// places.
 func follow(path string) trail {
 	t := trail{names: make(map[string]bool)}
 	info, err := os.Lstat("/")
