@@ -73,7 +73,7 @@ func sharedHosts(ctx context.Context, rounds int) (section, []*trial, error) {
 		}
 		return nil
 	}
-	err = inTurn(max(2, portTrials*rounds/12), "one port more", func(t *trial) error { return t.onePort(ctx) })
+	err = inTurn(max(2, portTrials*rounds/12), "one more port", func(t *trial) error { return t.onePort(ctx) })
 	if err == nil {
 		err = inTurn(1, "plug in", func(t *trial) error { return t.settle(ctx) })
 	}
@@ -105,8 +105,8 @@ func compared(trials []*trial, loads []*load2000) section {
 		rows = append(rows, []string{what + ", ms: p99", fmt.Sprintf("%.0f", x), fmt.Sprintf("%.0f", y), ratio})
 	}
 	ports := func(size string, a, b *trial) {
-		quantiles("one port more"+size+", until all hosts have confirmed it", a.confirmed, b.confirmed)
-		quantiles("one port more"+size+", until another host reaches it", a.reachable, b.reachable)
+		quantiles("one more port"+size+", until all hosts have confirmed it", a.confirmed, b.confirmed)
+		quantiles("one more port"+size+", until another host reaches it", a.reachable, b.reachable)
 		rows = append(rows, []string{"packets lost while all agents are killed and start again" + size, a.losses(), b.losses(), "–"})
 	}
 	a, b := trials[0], trials[1]

@@ -120,7 +120,7 @@ func (t *trial) onePort(ctx context.Context) error {
 	}
 	t.confirmed = append(t.confirmed, time.Since(start).Seconds()*ms)
 	n := len(t.confirmed) - 1
-	fmt.Fprintf(os.Stderr, "  %s: one port more confirmed after %.0f ms, reached after %.0f ms\n", t.overlay.name(), t.confirmed[n], t.reachable[n])
+	fmt.Fprintf(os.Stderr, "  %s: one more port confirmed after %.0f ms, reached after %.0f ms\n", t.overlay.name(), t.confirmed[n], t.reachable[n])
 	return t.overlay.withdraw(ctx, port)
 }
 

@@ -23,9 +23,9 @@ type place struct {
 	dev, ino uint64
 }
 
-// follow returns the trail of an absolute path. Each change after which the path leads to another file,
-// or to no file, is visible in the trail: a name in one of its directories has changed, or one of its
-// places.
+// follow returns the trail of an absolute path. Every change that makes the path lead to another
+// file, or to no file, replaces or removes a place on the trail, or creates, replaces or removes an
+// entry with one of the names in a directory on the trail.
 func follow(path string) trail {
 	t := trail{names: make(map[string]bool)}
 	info, err := os.Lstat("/")

@@ -243,8 +243,8 @@ func (b *Backups) Restore(name, instance string) (changed []string, err error) {
 	return e.Changed, b.drop(name)
 }
 
-// unset restores the settings that still have our values. It keeps all other settings, even if the
-// kernel changes them together with ours.
+// unset restores the settings that still have our values. All other settings keep their values: if the
+// kernel changes one of them when unset restores another, unset sets it back.
 func (e *ensurer) unset(f *backup) error {
 	links, err := dump(e.inside.LinkList)
 	if err != nil {

@@ -34,8 +34,8 @@ type Watcher struct {
 
 // Changes has the changes that a [Watcher] reports.
 type Changes struct {
-	// Links has the changed links outside. The value is true if the link exists after the
-	// change.
+	// Links has the changed links of the caller's namespace. The value is true if the link exists
+	// after the change.
 	Links map[string]bool
 	// Namespaces has the watched namespaces that have changed inside, or that were created, deleted
 	// or replaced.
@@ -44,7 +44,7 @@ type Changes struct {
 	Replaced map[string]bool
 	// Added means that a namespace with a new name was created, even if it is not watched.
 	Added bool
-	// Lost means that events were lost, so any link outside may have changed.
+	// Lost means that events were lost, so any link of the caller's namespace may have changed.
 	Lost bool
 }
 
@@ -262,7 +262,7 @@ func (p *poller) read(fds []unix.PollFd) (mounts bool) {
 	return fds[0].Revents != 0
 }
 
-// links reports the links outside that have changed.
+// links reads the pending link events of the caller's namespace and reports the changed links.
 func (p *poller) links(buf []byte) {
 	seen := make(map[string]bool)
 	complete := drain(p.outside, buf, func(b []byte) {

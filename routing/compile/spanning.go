@@ -55,7 +55,7 @@ func (c *compiler) fabric(l *leg) {
 	}
 }
 
-// answersTo returns the matches of answers to mac's requests for MAC addresses.
+// answersTo returns the matches of ARP replies and neighbour advertisements to mac.
 func answersTo(mac ofproto.MAC) [][]ofproto.Field {
 	to := ofproto.EthDst(mac)
 	return [][]ofproto.Field{

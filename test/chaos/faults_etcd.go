@@ -30,8 +30,8 @@ var etcdFaults = []fleetFault{
 	{"etcd: machine moved while etcd was away", etcdAwayAtMove},
 }
 
-// withEtcd plans a fault of etcd: it begins, packets pass for half a second to two seconds, and end ends
-// it.
+// withEtcd plans a fault of etcd. begin starts the fault. After half a second to two seconds of
+// traffic, end ends the fault.
 func withEtcd(r *rand.Rand, what string, begin, end func(context.Context, *fleet) error) fleetStep {
 	away := rate/2 + r.IntN(3*rate/2)
 	return fleetStep{what: what, do: func(ctx context.Context, f *fleet) error {

@@ -122,7 +122,7 @@ func (d *hostsDemo) setUp(ctx context.Context) (err error) {
 	return nil
 }
 
-// plug plugs a machine into a host, given by its index.
+// plug creates a machine on the host d.hosts[host].
 func (d *hostsDemo) plug(ctx context.Context, host int, c lab.MachineConfig) error {
 	m, err := d.hosts[host].host.AddMachine(ctx, c)
 	if err != nil {

@@ -120,7 +120,7 @@ func isGhost(a netip.Addr) bool {
 	return false
 }
 
-// unresolved reports whether no machine answers for a.
+// unresolved reports whether no machine has the address a, so that its MAC address stays unknown.
 func unresolved(a netip.Addr) bool {
 	for _, n := range networks {
 		for h := byte(absent); h < absent+absentHosts; h++ {

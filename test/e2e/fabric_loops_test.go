@@ -213,9 +213,9 @@ func (f *fleet) astray(copies int) (kinds []flooding) {
 	return kinds
 }
 
-// checkPassedOnce fails the test if a packet came to the underlay from another host than the
-// sender's, came too often, or was delivered to a host twice. It returns how often the packet has left
-// its host.
+// checkPassedOnce fails the test if the sender's host sent the packet to the underlay more than most
+// times, if another host sent it too, or if a host received it twice. It returns how often the
+// sender's host sent it.
 func checkPassedOnce(t *testing.T, seen []sighting, from string, most int) (crossed int) {
 	t.Helper()
 	count := make(map[string]int)

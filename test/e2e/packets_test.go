@@ -232,7 +232,7 @@ func carries(t *testing.T, from *lab.Machine, host *lab.Host, netns string, at, 
 	return <-got
 }
 
-// turns pings until the capture has a frame that matches. After a change of flows, Open vSwitch
+// turns sends pings until c has captured a frame that matches. After a change of flows, Open vSwitch
 // uses its old flow cache until it has revalidated it, which takes a moment on a busy machine.
 func turns(t *testing.T, s *site, from *lab.Machine, to string, c *lab.Capture, what string, match condition) {
 	t.Helper()
