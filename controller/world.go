@@ -175,9 +175,10 @@ func (c *Controller) unread(st *routerState) func(ofproto.Cookie) bool {
 	if st.kernel != nil && st.known != nil || c.lifecycle == nil || !st.router.Bridge.Managed || st.router.Fallback != routing.FallbackNamespace {
 		return nil
 	}
+	kernel, neighbours := st.kernel == nil, st.known == nil // now: the predicate is for the program that is compiled now
 	return func(c ofproto.Cookie) bool {
 		role, ours := compile.RoleOf(c)
-		return ours && (st.kernel == nil && role.FromKernel() || st.known == nil && role == compile.RoleNeighbour)
+		return ours && (kernel && role.FromKernel() || neighbours && role == compile.RoleNeighbour)
 	}
 }
 
