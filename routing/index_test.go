@@ -52,7 +52,7 @@ func TestCheckIsValidate(t *testing.T) {
 			m, x = next, y
 		}
 	})
-	if !t.Failed() && (accepted < 50 || refused < 50) {
+	if !t.Failed() && (accepted < 15 || refused < 15) { // of some 350, 63 ± 7 are accepted: fewer than 15 never occur by chance
 		t.Errorf("%d changes were accepted and %d refused: the generator is lopsided", accepted, refused)
 	}
 }
