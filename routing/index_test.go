@@ -45,7 +45,7 @@ func TestCheckIsValidate(t *testing.T) {
 			if d := cmp.Diff(routing.Dump(y), routing.Dump(x.With(x.Differs(c)))); d != "" {
 				t.Fatalf("Differs returns a part of the change that gives another index (-all, +part):\n%s\nchange %+v", d, c)
 			}
-			if d := cmp.Diff(routing.Dump(y), routing.Dump(x.With(difference(x, y)))); d != "" {
+			if d := cmp.Diff(routing.Dump(y), routing.Dump(x.With(x.ChangeTo(y)))); d != "" {
 				t.Fatalf("applying the difference of two indices does not give the second index (-second, +result):\n%s\nchange %+v", d, c)
 			}
 			touchedAll(t, x, y, c)
@@ -71,31 +71,6 @@ func touchedAll(t *rapid.T, x, y *routing.Index, c routing.Change) {
 		}
 		t.Fatalf("the program of router %s changes, but Touched lacks it for change %+v", r.ID, c)
 	}
-}
-
-// difference returns the change that turns x into y.
-func difference(x, y *routing.Index) (c routing.Change) {
-	for old, now := range x.Difference(y) {
-		switch {
-		case now.Host != nil:
-			c.Put.Hosts = append(c.Put.Hosts, *now.Host)
-		case now.Network != nil:
-			c.Put.Networks = append(c.Put.Networks, *now.Network)
-		case now.Router != nil:
-			c.Put.Routers = append(c.Put.Routers, *now.Router)
-		case now.Port != nil:
-			c.Put.Ports = append(c.Put.Ports, *now.Port)
-		case old.Host != nil:
-			c.Delete.Hosts = append(c.Delete.Hosts, old.Host.ID)
-		case old.Network != nil:
-			c.Delete.Networks = append(c.Delete.Networks, old.Network.ID)
-		case old.Router != nil:
-			c.Delete.Routers = append(c.Delete.Routers, old.Router.ID)
-		case old.Port != nil:
-			c.Delete.Ports = append(c.Delete.Ports, old.Port.ID)
-		}
-	}
-	return c
 }
 
 // apply returns m after c.
